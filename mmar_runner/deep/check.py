@@ -12,6 +12,7 @@ from mmar_runner.deep.asking import Asking
 from mmar_runner.deep.dry_run import dry_run
 from mmar_runner.deep.estimates import estimates, round_clients, size_of
 from mmar_runner.deep.networks import compare
+from mmar_runner.deep.watching import Nobody, interruptible, run_watched
 from mmar_runner.mmar.reports.deep import DeepReport
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from mmar_runner.deep.asking import Answers
     from mmar_runner.deep.options import DeepOptions
+    from mmar_runner.deep.watching import Watcher
     from mmar_runner.hooks import LoadedPlugins
     from mmar_runner.mmar.reports.report import Report
     from mmar_runner.mmar.spec import MmarSpec
@@ -26,7 +28,11 @@ if TYPE_CHECKING:
 
 
 def look_deep(
-    validation: Validation, plugins: LoadedPlugins, options: DeepOptions, runner: asyncio.Runner
+    validation: Validation,
+    plugins: LoadedPlugins,
+    options: DeepOptions,
+    runner: asyncio.Runner,
+    watcher: Watcher | None = None,
 ) -> Report:
     """Return the report on an MMAR with what only building shows, and maybe a round.
 
@@ -37,17 +43,25 @@ def look_deep(
         plugins: The plugins in force.
         options: What may be run, and for how long.
         runner: Of the process; several checks share it.
+        watcher: Whoever waits for it; None for nobody.
+
+    Raises:
+        KeyboardInterrupt: The process was interrupted, or told to end.
     """
     spec = validation.spec
     if not validation.report.valid or spec is None:
         return validation.report
-    with tempfile.TemporaryDirectory(prefix="mmar-deep-") as folder:
-        asking = Asking(validation.look, spec, options, Path(folder))
-        answers = runner.run(asking.ask())
-    compare(validation.look, spec, answers)
-    deep = _said(spec, answers, plugins)
-    if options.dry_run and validation.again().report.valid:
-        deep = dry_run(validation, plugins, options, deep, runner, least=answers.rule.least)
+    watcher = watcher or Nobody()
+    with interruptible():
+        watcher.stage("the declared networks are built and compared")
+        with tempfile.TemporaryDirectory(prefix="mmar-deep-") as folder:
+            asking = Asking(validation.look, spec, options, Path(folder))
+            answers = run_watched(runner, asking.ask(), watcher)
+        compare(validation.look, spec, answers)
+        deep = _said(spec, answers, plugins)
+        if options.dry_run and validation.again().report.valid:
+            least = answers.rule.least
+            deep = dry_run(validation, plugins, options, deep, runner, least=least, watcher=watcher)
     return replace(validation.again().report, deep=deep)
 
 

@@ -7,7 +7,6 @@ import asyncio
 import logging
 import os
 import shutil
-import signal
 import tempfile
 from contextlib import contextmanager
 from dataclasses import replace
@@ -19,6 +18,7 @@ from mmar_runner.deep.failures import Failures
 from mmar_runner.deep.measured import measured
 from mmar_runner.deep.options import CLIENTS
 from mmar_runner.deep.places import trained_model
+from mmar_runner.deep.watching import run_watched
 from mmar_runner.documents.words import counted, human_seconds
 from mmar_runner.errors import MmarRunnerError
 from mmar_runner.federation.run_status import RunStatus
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mmar_runner.deep.options import DeepOptions
+    from mmar_runner.deep.watching import Watcher
     from mmar_runner.hooks import LoadedPlugins
     from mmar_runner.mmar.checks.case import Look
     from mmar_runner.mmar.checks.stated import Stated
@@ -60,6 +61,7 @@ def dry_run(
     runner: asyncio.Runner,
     *,
     least: int,
+    watcher: Watcher,
 ) -> DeepReport:
     """Try one round; what fails becomes a finding where it is declared.
 
@@ -70,9 +72,13 @@ def dry_run(
         deep: What was estimated.
         runner: Of the process: what a round leaves to its event loop needs that again.
         least: How many updates the aggregator is defined for.
+        watcher: Whoever waits for it.
 
     Returns:
         The estimates with what was measured beside them; as they were, if there was no round.
+
+    Raises:
+        KeyboardInterrupt: The process was interrupted, or told to end.
     """
     spec, look = validation.spec, validation.look
     if spec is None or spec.server is None or spec.client is None:
@@ -84,12 +90,14 @@ def dry_run(
             place.find(look, "MMAR669", message, _OWN_CODE)
         return deep
     clients = max(CLIENTS, least, *(one.least for one in _stated(look)))
+    watcher.stage(f"one round of {counted(clients, 'client')} is tried on made-up data")
     with tempfile.TemporaryDirectory(prefix="mmar-dry-run-", dir=_in_memory(deep)) as folder:
         settings = _settings(spec, options, clients, Path(folder) / "workspace")
-        failures = Failures(look, spec, _memory_of_clients(options))
+        failures = Failures(look, spec, _memory_of_clients(options), watcher.observe)
         try:
             with _quiet():
-                outcome = runner.run(_tried(settings, plugins, failures, options))
+                tried = _tried(settings, plugins, failures, options)
+                outcome = run_watched(runner, tried, watcher)
         except MmarRunnerError as error:
             failures.ended(error.message, error.hint, error.reason)
             return deep
@@ -167,14 +175,10 @@ async def _tried(
     failures.on_failure = stop.set  # its clients would be waited for
     seconds = options.dry_run_seconds
     too_late = f"the round was not over within {human_seconds(seconds)}"
-    loop = asyncio.get_running_loop()
-    late = loop.call_later(seconds, failures.note, too_late)
-    # Whoever ends this process in order leaves nothing of it in memory.
-    loop.add_signal_handler(signal.SIGTERM, failures.note, "it was asked to stop")
+    late = asyncio.get_running_loop().call_later(seconds, failures.note, too_late)
     try:
         return await simulate(settings, known, plugins, failures, stop)
     finally:
-        loop.remove_signal_handler(signal.SIGTERM)
         late.cancel()
 
 

@@ -33,11 +33,13 @@ _GONE: Final = re.compile(
     r"(?:; )?(?:the traceback is in|its log is|it is in|see) \S*mmar-dry-run-\S*"
     r"|(?:; )?it is declared in \S+; -v shows where it raised"
 )
+#: What a cross-site validation says that found nothing, and does not know why.
+_NO_METRICS: Final = "NO_METRICS"
 #: The number that a task's sentence may begin with, which differs from client to client.
 _CLIENT: Final = re.compile(r"\bsite-\d+\b")
 
 
-def _nothing() -> None:
+def _nothing(*_: object) -> None:
     """Do nothing: nobody wants to know."""
 
 
@@ -52,20 +54,30 @@ class Failures:
         look: The MMAR, and where findings go.
         spec: What it says.
         memory: Address space that a client's child may take, in bytes; None for no limit.
+        seen: Called with everything that is observed.
     """
 
-    def __init__(self, look: Look, spec: MmarSpec, memory: int | None = None) -> None:
+    def __init__(
+        self,
+        look: Look,
+        spec: MmarSpec,
+        memory: int | None = None,
+        seen: Callable[[Observation], None] = _nothing,
+    ) -> None:
         self.sent_bytes: int | None = None
         self.on_failure: Callable[[], None] = _nothing
         self._look = look
         self._spec = spec
         self._memory = memory
+        self._watched_by = seen
         self._seen: dict[tuple[str, str], None] = {}
+        self._cross_site: dict[tuple[str, str], None] = {}
         self._components: dict[tuple[str, str, str], None] = {}
         self._lacks_data: dict[tuple[str, str], None] = {}
 
     def observe(self, observation: Observation) -> None:
         """See what the server observes."""
+        self._watched_by(observation)
         data = observation.data
         said = str(data.get("message") or data.get("reason") or ""), str(data.get("hint") or "")
         match observation.topic:
@@ -80,7 +92,7 @@ class Failures:
             case Topic.COMPONENT_FAILED:
                 self._components[(str(data.get("component")), *said)] = None
             case Topic.CROSS_SITE_MODEL | Topic.CROSS_SITE_RESULT if data.get("reason"):
-                self._seen[said] = None
+                self._cross_site[said] = None
 
     def note(self, message: str) -> None:
         """Take note of what failed, and end the round."""
@@ -101,13 +113,16 @@ class Failures:
             for message, mend in self._lacks_data:
                 self._say(_REAL_DATA, message, mend)
             return
-        if not self._seen and not self._components:
+        if not self._seen and not self._components and not self._cross_site:
             self._seen[(reason, hint or "")] = None
         self.report()
 
     def report(self) -> None:
-        """Say what failed."""
-        for message, hint in self._seen:
+        """Say what failed; that there are no metrics only where nothing says why."""
+        caused = [one for one in self._cross_site if not one[0].startswith(_NO_METRICS)]
+        others = bool(self._seen or self._components)
+        cross_site = caused or ([] if others else self._cross_site)
+        for message, hint in (*self._seen, *cross_site):
             self._say(_FAILED, message, hint)
         for component, message, hint in self._components:
             said = message if component in message else f"{component}: {message}"

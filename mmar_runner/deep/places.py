@@ -89,10 +89,13 @@ def part_named(look: Look, message: str) -> Place | None:
     trainer = look.client_parts.singles.get(_TRAINER)
     if train is None or trainer is None or trainer.description is None or word == "model":
         return None
-    for pattern, kind in trainer.description.extras.get("train_parts", {}).items():
-        for path in places(train.value, pattern) if kind == word else ():
-            return Place(train, path)
-    return None
+    found = [
+        path
+        for pattern, kind in trainer.description.extras.get("train_parts", {}).items()
+        for path in (places(train.value, pattern) if kind == word else ())
+    ]
+    named = [path for path in found if f"'{_class_name(train.get(path))}'" in message]
+    return next((Place(train, path) for path in (*named, *found)), None)
 
 
 def part_placed(look: Look, text: str) -> Place | None:

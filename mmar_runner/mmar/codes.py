@@ -106,7 +106,7 @@ CODES: dict[str, Code] = {
     "MMAR530": Code(_N, "A class in custom/ runs behind an adapter"),
     "MMAR531": Code(_E, "Nothing that is installed adapts a class in custom/"),
     "MMAR532": Code(_E, "A class in custom/ is of the TensorFlow generation"),
-    "MMAR533": Code(_E, "Code in custom/ imports what no adapter provides"),
+    "MMAR533": Code(_E, "Code in custom/ uses what no adapter provides"),
     "MMAR601": Code(_E, "Server and client name different tasks"),
     "MMAR602": Code(_E, "The minimum of clients is above the maximum"),
     "MMAR603": Code(_E, "There is no round to run"),

@@ -36,7 +36,7 @@ from mmar_runner.mmar.checks.unfilled import unfilled
 from mmar_runner.mmar.code.byoc import ByocModules
 from mmar_runner.mmar.codes import Severity
 from mmar_runner.mmar.components import build
-from mmar_runner.mmar.components.older_code import provided
+from mmar_runner.mmar.components.older_code import constants, provided
 from mmar_runner.mmar.components.resolving import Resolver
 from mmar_runner.mmar.finding import Finding, Findings
 from mmar_runner.mmar.folder import open_folder
@@ -180,7 +180,10 @@ class _Check:
         self._log_levels = read_levels(self.folder, self.findings)
         self.look = look = self._look(client_name, self.findings)
         # After what is declared: what code it names is known then.
-        self.byoc.report(self.findings, provided(self._catalog) if self.byoc.present else {})
+        there = (
+            (provided(self._catalog), constants(self._catalog)) if self.byoc.present else ({}, {})
+        )
+        self.byoc.report(self.findings, *there)
         check_secrets(self.folder, self.findings)  # which takes back what was said of its files
         self.generation = look.files.generation
         server = look.files.server

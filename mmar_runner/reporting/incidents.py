@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 _METRICS: Final = 3
 _SHORT: Final = 12
+#: Refusals that every run may end with: a client asks once more, and all is done.
+_USUAL: Final = frozenset({("GetValidationModels", "CROSS_SITE_CLOSED")})
 _WHATS: Final = {True: "task that failed at its site", False: "update"}
 
 
@@ -141,8 +143,9 @@ def trust_tables(history: History, trust: Trust) -> Iterator[Table]:
         if not any(row[-1] for row in rows):
             columns, rows = columns[:-1], [row[:-1] for row in rows]
         yield table("Sites that answered", columns, rows)
-    if trust.refusals:
-        counts = sorted(trust.refusals.items(), key=lambda one: (-one[1], one[0]))
+    refused = {which: n for which, n in trust.refusals.items() if which not in _USUAL}
+    if refused:
+        counts = sorted(refused.items(), key=lambda one: (-one[1], one[0]))
         yield table(
             "Calls that the server refused while the run went on",
             [("Call", "t"), ("Reason", "t"), ("How often", "n")],

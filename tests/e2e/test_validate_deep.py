@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -91,9 +92,37 @@ def test_two_rounds_follow_each_other_and_their_table_is_shown():
     echo = ROOT / "mmars" / "echo"
     done = run(echo, echo, "--dry-run")
 
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode == 0
+    assert done.stderr.splitlines()[:2] == [
+        "echo: the declared networks are built and compared",
+        "echo: one round of 2 clients is tried on made-up data",
+    ]
     assert done.stdout.count("dry run, 2 clients") == 2
     assert "the server: memory, at most" in done.stdout
+
+
+def test_an_interrupted_dry_run_is_no_finding():
+    arguments = ["validate-mmar", str(ROOT / "mmars" / "echo"), "--dry-run"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "mmar_runner", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        for line in process.stderr:
+            if "one round" in line:
+                break
+        process.send_signal(signal.SIGTERM)
+        output, errors = process.communicate(timeout=60)
+
+    assert (process.returncode, output) == (130, "")
+    assert errors.splitlines()[-1] == "interrupted"
+
+
+def test_what_is_said_as_json_has_no_progress_beside_it():
+    done = run(ROOT / "mmars" / "echo", "--deep", "--json")
+
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_layers_of_torch_that_differ_are_found_where_they_are_declared(job):

@@ -94,14 +94,14 @@ def command(
     folder cannot be read.
     """
     values = parse_settings(pairs)
+    output = "json" if as_json else output
     _refuse_alone(side, deep=deep, dry_run=dry_run, allow_byoc=allow_byoc)
     plugins = load_plugins(plugins_dir=plugins_dir)
     check = partial(validate, catalog=plugins.registry, side=side, settings=values, policy=policy)
     look = _plain(check)
     if deep or dry_run:
         options = _options(values, policy, plugins_dir, allow_byoc=allow_byoc, dry_run=dry_run)
-        look = _deep(check, plugins, options, ctx)
-    output = "json" if as_json else output
+        look = _deep(check, plugins, options, ctx, told=output == "text")
     reports, unread = [], False
     for mmar in mmars:
         try:
@@ -164,14 +164,30 @@ def _deep(
     plugins: LoadedPlugins,
     options: DeepOptions,
     ctx: click.Context,
+    *,
+    told: bool,
 ) -> Callable[[Path], Report]:
-    """Return what checks an MMAR deeply; all of them share an event loop."""
+    """Return what checks an MMAR deeply; all of them share an event loop.
+
+    Args:
+        check: The ordinary check.
+        plugins: The plugins in force.
+        options: What may be run, and for how long.
+        ctx: Of the command; closes the event loop.
+        told: Whether it is said what is being done.
+    """
     import asyncio  # noqa: PLC0415 - as above
 
+    from mmar_runner.cli.views.deep_progress import DeepProgress  # noqa: PLC0415
     from mmar_runner.deep.check import look_deep  # noqa: PLC0415
 
     runner = ctx.with_resource(asyncio.Runner())
-    return lambda mmar: look_deep(check(mmar), plugins, options, runner)
+
+    def look(mmar: Path) -> Report:
+        watcher = DeepProgress(mmar.absolute().name) if told else None
+        return look_deep(check(mmar), plugins, options, runner, watcher)
+
+    return look
 
 
 def _exit_code(reports: Sequence[Report], *, strict: bool) -> int:

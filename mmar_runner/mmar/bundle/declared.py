@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from mmar_runner.errors import FormatError
-from mmar_runner.mmar.bundle.merged import at, has
+from mmar_runner.mmar.bundle.merged import followed, has
 from mmar_runner.mmar.bundle.plan import BUNDLE
 from mmar_runner.mmar.bundle.texts import EXPRESSION, MACRO, REFERENCE
 
@@ -127,10 +127,28 @@ def _data_root(plan: Plan) -> str:
 
 
 def _key_metric(plan: Plan) -> str | None:
-    """Return the metric by which the bundle chooses its best model, if it says so as data."""
+    """Return the metric by which the bundle chooses its best model, if it says so as data.
+
+    Where it says so in another way, that is to be decided.
+    """
+    way, _, key = _METRIC.rpartition("::")
+    evaluator = _followed(plan, way) if plan.evaluate else None
+    if not isinstance(evaluator, dict) or key not in evaluator:
+        return None
+    stated = _followed(plan, _METRIC)
+    names: list[str] = list(stated) if isinstance(stated, dict) else []
+    if len(names) == 1 and not names[0].startswith(("_", EXPRESSION, REFERENCE, MACRO)):
+        return names[0]
+    plan.decide.append(
+        f"Which metric chooses the best model: the bundle's {_METRIC} does not name one as data. "
+        "Name it in config_fed_server.json, as 'metric' of a BestModelSelector in 'handlers'."
+    )
+    return None
+
+
+def _followed(plan: Plan, text: str) -> Any:
+    """Return what an id leads to, references followed; None if that is not known."""
     try:
-        declared_metric = at(plan.config, _METRIC)
+        return followed(plan.config, text)
     except FormatError:
         return None
-    names = list(declared_metric) if plan.evaluate and isinstance(declared_metric, dict) else []
-    return names[0] if len(names) == 1 and not names[0].startswith("_") else None

@@ -61,6 +61,25 @@ def at(config: dict[str, Any], text: str) -> Any:
     return _descend(config, split_id(text), text)
 
 
+def followed(config: dict[str, Any], text: str) -> Any:
+    """Return what an id leads to through references and macros; in it they stay as written.
+
+    Raises:
+        FormatError: It leads nowhere, in a circle, or through an expression.
+    """
+    way = tuple(split_id(text))
+    for _ in range(_DEEPEST):
+        value: Any = config
+        for position, name in enumerate(way, start=1):
+            value = _descend(value, (name,), text)
+            if isinstance(value, str) and value.startswith((REFERENCE, MACRO)):
+                way = (*absolute(value, way[:position]), *way[position:])
+                break
+        else:
+            return value
+    raise FormatError(f"'{text}' goes in a circle")
+
+
 def literal(config: dict[str, Any], text: str) -> Any:
     """Return what an id leads to, its references and macros replaced by data.
 

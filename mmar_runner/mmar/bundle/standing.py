@@ -18,13 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from mmar_runner.documents.words import did_you_mean, printable
 from mmar_runner.interfaces.catalog import TRAINER_PARTS, ComponentCatalog
 from mmar_runner.mmar.bundle.texts import Use, UseKind, uses
-from mmar_runner.mmar.code.installed_names import (
-    definition,
-    holds,
-    is_installed,
-    lacks,
-    names_in,
-)
+from mmar_runner.mmar.code.installed_names import absence, definition, holds, is_installed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -145,13 +139,13 @@ def no_such_target(
         fact: What the bundle's reader states.
         name: The name, short or dotted.
     """
-    module, _, last = name.rpartition(".")
-    if module:
-        if not lacks(name):
+    if "." in name:
+        lost = absence(name)
+        if lost is None:
             return None
-        return f"The installed {printable(module)} has no '{printable(last)}'.", did_you_mean(
-            last, names_in(module)
-        )
+        module, last, there = lost
+        message = f"The installed {printable(module)} has no '{printable(last)}'."
+        return message, did_you_mean(last, there)
     package = _OWN.rstrip(".")
     # A name that merely stands in its sources may be one that it makes in another way.
     if not name or hasattr(builtins, name) or not is_installed(package) or holds(package, name):

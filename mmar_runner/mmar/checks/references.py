@@ -146,12 +146,38 @@ def _check(look: Look, what: str, reference: _Named, scope: _Scope) -> None:
     _replaced_arguments(look, reference, target)
 
 
+def _stands_under_an_unknown_key(look: Look, document: Document, name: str) -> bool:
+    """Return True if a part of that name stands below a key that nobody reads, an error then."""
+    files = {one.file: one for one in (document, look.files.train) if one is not None}
+    for found in look.findings.with_code("MMAR404"):
+        one, path = files.get(found.file), tuple(found.pointer.split("/")[1:])
+        if one is None or not found.hint:
+            continue
+        if any(name in _labels(item) for _, item in _objects(one.get(path), ())):
+            if found.severity is not Severity.ERROR:
+                look.findings.remove([found])
+                message = f"{found.message.rstrip('.')}; references lead to what stands there."
+                look.findings.at(
+                    one,
+                    path,
+                    found.code,
+                    message,
+                    hint=found.hint,
+                    key=True,
+                    severity=Severity.ERROR,
+                )
+            return True
+    return False
+
+
 def _nowhere(look: Look, reference: _Named, scope: _Scope) -> None:
     name = reference.declaration["ref"]
     for near in get_close_matches(name, scope, n=1):
         meant = scope[near][0]
         if look.findings.is_wrong_at(meant.document, (*meant.path, "name")):
             return  # it is right, and the name that it means is misspelt, which was said
+    if _stands_under_an_unknown_key(look, reference.document, name):
+        return  # nor would it be wrong, were that key not misspelt, which was said
     message = f"Nothing is named or labelled '{name}'."
     where = (*reference.path, "ref")
     hint = did_you_mean(name, scope)

@@ -111,14 +111,20 @@ class ByocModules:
         file = self._sources.file("/".join(package))
         return None if file is None else heritage(self._sources, file, name)
 
-    def report(self, findings: Findings, provided: Mapping[str, Sequence[str]]) -> None:
+    def report(
+        self,
+        findings: Findings,
+        provided: Mapping[str, Sequence[str]],
+        constants: Mapping[str, Sequence[str]],
+    ) -> None:
         """Say which files are code, and what is wrong with it.
 
         Args:
             findings: Gets what is found.
             provided: Names that adapters let older code import, by module.
+            constants: What those of them have that hold constants, by their name.
         """
-        self._sources.report(findings, provided)
+        self._sources.report(findings, provided, constants)
         for file in self.code_files:
             if is_hidden(file):
                 self._report_hidden(file, findings)

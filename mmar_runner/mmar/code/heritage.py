@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from mmar_runner.mmar.code.module_source import ModuleSource
+    from mmar_runner.mmar.code.module_source import ModuleSource, Signature
     from mmar_runner.mmar.code.own_sources import OwnSources
 
 #: Bases of bases that are followed.
@@ -23,11 +23,13 @@ class Heritage:
             the module and the name there.
         methods: Names that its body and those of such bases define.
         packages: Top packages that the modules of these classes import.
+        signatures: Of these methods, with the file that defines each.
     """
 
     bases: set[tuple[str, str]]
     methods: set[str]
     packages: set[str]
+    signatures: dict[str, tuple[str, Signature]] = field(default_factory=dict)
 
     def derives_from(self, packages: tuple[str, ...]) -> bool:
         """Return whether a base lies in one of some packages."""
@@ -57,6 +59,9 @@ def _follow(sources: OwnSources, file: str, name: str, found: Heritage, depth: i
         if name in module.origins:  # it is only passed on here
             _base(sources, file, name, found, depth)
         return
+    for method, signature in own.signatures.items():
+        if method not in found.methods:  # else one that comes before defines it
+            found.signatures[method] = (file, signature)
     found.methods.update(own.methods)
     for base in own.bases:
         _base(sources, file, base, found, depth)

@@ -8,6 +8,7 @@ while it is imported, or that takes them from such a one, is believed to have ev
 from __future__ import annotations
 
 import importlib.util
+import pkgutil
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -36,15 +37,50 @@ def is_name(dotted: str) -> bool:
 def lacks(dotted: str) -> bool:
     """Return True if a dotted class path certainly leads to nothing that is installed.
 
-    Packages that are not installed at all lack nothing: whoever declares them knows better.
+    Packages that are not installed at all lack nothing: whoever declares them knows better. So
+    does a module that is compiled.
     """
-    if not is_name(dotted):
-        return True
+    return absence(dotted) is not None
+
+
+def absence(dotted: str) -> tuple[str, str, list[str]] | None:
+    """Return where a dotted class path certainly ends too early; None if it may lead somewhere.
+
+    Returns:
+        The last module on its way, the name that this one lacks, and the names that it has.
+    """
     module, _, name = dotted.rpartition(".")
+    if not is_name(dotted):
+        return module, name, []
+    parts = module.split(".")
+    for end in range(1, len(parts)):
+        parent = ".".join(parts[:end])
+        if _lacks_module(parent, parts[end]):
+            return parent, parts[end], _modules_in(parent)
     known = _names(module, 0)
-    if known is None or name in known:
+    if known is None or name in known or is_module(dotted):
+        return None
+    return module, name, names_in(module)
+
+
+def _lacks_module(parent: str, name: str) -> bool:
+    """Return True if an installed package certainly has no module, nor anything else, of a name."""
+    folder = _folder(parent)
+    if folder is None or not _is_there(folder / "__init__.py"):
         return False
-    return not is_module(dotted)
+    if not name.isidentifier():
+        return True
+    if is_module(f"{parent}.{name}") or any(folder.glob(f"{name}.*")):  # that may be compiled
+        return False
+    known = _names(parent, 0)
+    return known is not None and name not in known
+
+
+def _modules_in(package: str) -> list[str]:
+    """Return the names of an installed package's public modules, sorted."""
+    folder = _folder(package)
+    found = [] if folder is None else pkgutil.iter_modules([str(folder)])
+    return sorted(one.name for one in found if not one.name.startswith("_"))
 
 
 def is_installed(package: str) -> bool:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import ast
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.util import decode_source
 from typing import Final
@@ -17,6 +17,27 @@ _BLOCKS: Final = (ast.If, ast.Try, ast.With, ast.For, ast.While)
 
 class NotInItsEncodingError(SyntaxError):
     """A module holds a byte that is not in the encoding that it says, or in UTF-8."""
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """What the source says of a method that is called with arguments by position.
+
+    Attributes:
+        written: Its arguments as they are written, ``self`` first.
+        least: How many must be given, without ``self``.
+        most: How many may be; None for any number.
+        line: Where it is defined.
+    """
+
+    written: str
+    least: int
+    most: int | None
+    line: int
+
+    def takes(self, count: int) -> bool:
+        """Return True if so many may be given."""
+        return self.least <= count and (self.most is None or count <= self.most)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +52,7 @@ class ClassSource:
         accepted: Arguments that may be given by name; None for any.
         plain: True if it has what its body defines and nothing else: neither bases, nor a
             metaclass, nor a decorator.
+        signatures: Of its methods, those that nothing decorates.
     """
 
     bases: tuple[str, ...]
@@ -38,6 +60,7 @@ class ClassSource:
     required: tuple[str, ...] | None = None
     accepted: frozenset[str] | None = None
     plain: bool = False
+    signatures: Mapping[str, Signature] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +78,8 @@ class ModuleSource:
         lines: The lines in which it takes those of them that it cannot do without.
         imports: Top packages that it cannot do without, with the line that imports them.
         makes_names: True if it gives names only when asked (``__getattr__``).
+        asked: Names that it asks of those which it takes from another module, outside of ``try``:
+            the one that is asked, the name, the line.
     """
 
     names: frozenset[str] = frozenset()
@@ -66,10 +91,15 @@ class ModuleSource:
     lines: dict[str, int] = field(default_factory=dict)
     imports: dict[str, int] = field(default_factory=dict)
     makes_names: bool = False
+    asked: tuple[tuple[str, str, int], ...] = ()
 
 
-def parse_module(source: bytes) -> ModuleSource:
+def parse_module(source: bytes, *, deeply: bool = False) -> ModuleSource:
     """Read a module.
+
+    Args:
+        source: Its bytes.
+        deeply: Whether to look into its functions too, for what they ask of imported names.
 
     Raises:
         SyntaxError: It is not Python (or not in the encoding that it says).
@@ -101,7 +131,23 @@ def parse_module(source: bytes) -> ModuleSource:
         lines,
         imports,
         "__getattr__" in reader.names or "globals" in reader.calls,
+        tuple(_asked(tree, frozenset(lines))) if deeply else (),
     )
+
+
+def _asked(node: ast.AST, names: frozenset[str]) -> Iterator[tuple[str, str, int]]:
+    """Yield the attributes of some names that are read below a node, but for those in a try."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.Try):
+            continue
+        if (
+            isinstance(child, ast.Attribute)
+            and isinstance(child.ctx, ast.Load)
+            and isinstance(child.value, ast.Name)
+            and child.value.id in names
+        ):
+            yield child.value.id, child.attr, child.lineno
+        yield from _asked(child, names)
 
 
 def _decoded(source: bytes) -> str:
@@ -214,11 +260,16 @@ def _class(statement: ast.ClassDef) -> ClassSource:
     reader = _Reader()
     for inner in _statements(statement.body):
         reader.take(inner)
+    signatures = {
+        one.name: _signature(one)
+        for one in statement.body
+        if isinstance(one, ast.FunctionDef) and not one.decorator_list
+    }
     constructor = next(
         (s for s in statement.body if isinstance(s, ast.FunctionDef) and s.name == "__init__"), None
     )
     if constructor is None:
-        return ClassSource(bases, frozenset(reader.names), plain=plain)
+        return ClassSource(bases, frozenset(reader.names), plain=plain, signatures=signatures)
     given = constructor.args
     named = [*given.posonlyargs, *given.args][1:]
     needed = named[: len(named) - len(given.defaults)] if given.defaults else named
@@ -228,4 +279,15 @@ def _class(statement: ast.ClassDef) -> ClassSource:
     ]
     accepted = frozenset(a.arg for a in (*named, *given.kwonlyargs))
     takes = None if given.kwarg else accepted
-    return ClassSource(bases, frozenset(reader.names), tuple(required), takes, plain)
+    return ClassSource(bases, frozenset(reader.names), tuple(required), takes, plain, signatures)
+
+
+def _signature(method: ast.FunctionDef) -> Signature:
+    given = method.args
+    most = max(len(given.posonlyargs) + len(given.args) - 1, 0)
+    return Signature(
+        ast.unparse(given),
+        max(most - len(given.defaults), 0),
+        None if given.vararg else most,
+        method.lineno,
+    )

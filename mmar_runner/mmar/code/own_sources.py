@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
+from mmar_runner.documents.words import did_you_mean
 from mmar_runner.mmar.code.installed_names import is_installed
 from mmar_runner.mmar.codes import Severity
 from mmar_runner.mmar.older.entry import PACKAGES
@@ -59,17 +60,22 @@ class OwnSources:
         return self._sources().get(file or "")
 
     def report(
-        self, findings: Findings, provided: Mapping[str, Sequence[str]] = MappingProxyType({})
+        self,
+        findings: Findings,
+        provided: Mapping[str, Sequence[str]] = MappingProxyType({}),
+        constants: Mapping[str, Sequence[str]] = MappingProxyType({}),
     ) -> None:
         """Say which modules are not Python, and which import what is not there.
 
         Args:
             findings: Gets what is found.
             provided: Names that adapters let older code import, by module.
+            constants: What those of them have that hold constants, by their name.
         """
         adapted = {module.partition(".")[0] for module in provided}
         for file, source in self._sources().items():
             self._report_not_provided(file, source, findings, provided, adapted)
+            self._report_no_constant(file, source, findings, provided, constants)
             for package, line in source.imports.items():
                 if package not in adapted and not self._has(package):
                     message = f"'{package}' is neither in custom/ nor installed here."
@@ -108,19 +114,42 @@ class OwnSources:
                 continue
             message = f"The adapters provide no '{there}' of '{module}'."
             known = provided.get(module) or sorted(provided)
-            hint = f"There {'are' if len(known) > 1 else 'is'}: {', '.join(known)}."
-            place = (line, 1)
-            # Who has the program itself installed has its names too, as far as anybody knows.
-            certain = file in self._imported() and not is_installed(module.partition(".")[0])
-            severity = None if certain else Severity.WARNING
-            findings.add(
-                "MMAR533",
-                message,
-                file=CUSTOM + file,
-                position=place,
-                hint=hint,
-                severity=severity,
-            )
+            near = did_you_mean(there if module in provided else module, known)
+            hint = near or f"There {'are' if len(known) > 1 else 'is'}: {', '.join(known)}."
+            self._not_provided(findings, (file, line), module, message, hint)
+
+    def _report_no_constant(
+        self,
+        file: str,
+        source: ModuleSource,
+        findings: Findings,
+        provided: Mapping[str, Sequence[str]],
+        constants: Mapping[str, Sequence[str]],
+    ) -> None:
+        """Say which constants older code asks for that the adapters' classes have not."""
+        for name, asked, line in source.asked:
+            module, there = source.origins[name]
+            known = constants.get(there, ()) if there in provided.get(module, ()) else ()
+            if not known or asked in known or asked.startswith("__"):
+                continue
+            message = f"'{there}' of '{module}' has no '{asked}' here."
+            hint = did_you_mean(asked, known) or f"There are: {', '.join(known)}."
+            self._not_provided(findings, (file, line), module, message, hint)
+
+    def _not_provided(
+        self, findings: Findings, place: tuple[str, int], module: str, message: str, hint: str
+    ) -> None:
+        file, line = place
+        # Who has the program itself installed has its names too, as far as anybody knows.
+        certain = file in self._imported() and not is_installed(module.partition(".")[0])
+        findings.add(
+            "MMAR533",
+            message,
+            file=CUSTOM + file,
+            position=(line, 1),
+            hint=hint,
+            severity=None if certain else Severity.WARNING,
+        )
 
     def _imported(self) -> set[str]:
         """Return the files that are imported by what is declared, one by the other too."""
@@ -153,7 +182,7 @@ class OwnSources:
         except (OSError, ValueError):
             return None  # it may not be read, which is said, or is larger than is looked into
         try:
-            return parse_module(data)
+            return parse_module(data, deeply=True)
         except SyntaxError as error:
             hint = _ENCODING if isinstance(error, NotInItsEncodingError) else None
             self._faults[file] = (error.msg, error.lineno or 1, error.offset or 1, hint)

@@ -124,6 +124,7 @@ class Absent:
         note = f" Plugins that cannot be loaded: {', '.join(sorted(broken))}" if broken else ""
         note += f" (`{self._catalog.doctor}` says why)." if broken else ""
         known = [*self._catalog.names(kind), *self._catalog.tabled(kind)]
+        known += [one.name for one in FEDERATED.values() if one.what == kind and one.became]
         near = bundled or did_you_mean(name.partition("#")[0], known)
         return (near or self.available(kind)) + note
 

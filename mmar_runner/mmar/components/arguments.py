@@ -72,10 +72,25 @@ def _say(
     # A key is wrong whatever its value came from.
     of_type = fault.kind == "type"
     told = document.explain(where, fault.hint, of_type=of_type)
-    hint = fault.hint if fault.at_key else told
+    hint = _namesake(document, path, found, fault) or (fault.hint if fault.at_key else told)
     variable = None if fault.at_key else document.variable_at(where)
     cause = None if variable is None else (variable, fault.message)
     findings.at(document, where, code, lead, hint=hint, key=fault.at_key, cause=cause)
+
+
+def _namesake(
+    document: Document, path: JsonPath, found: ComponentDescription, fault: Fault
+) -> str | None:
+    """Return a mend where arguments are those of another class of the same name."""
+    declared = document.get(path, {})
+    given = declared.get("args") or {}
+    if fault.kind not in {"required", "unknown"} or "path" in declared:
+        return None
+    for dotted, names in found.extras.get("namesakes", {}).items():
+        if not given.keys().isdisjoint(names):
+            meant = ", ".join(f"'{name}'" for name in names if name in given)
+            return f'{meant}: of the class "path": "{dotted}", which replaces "name" here.'
+    return None
 
 
 def argument_sentence(found: ComponentDescription, fault: Fault) -> str:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mmar_runner.documents.words import did_you_mean
-from mmar_runner.mmar.code.installed_names import definition, is_module, lacks, names_in
+from mmar_runner.mmar.code.installed_names import absence, definition, is_module
 from mmar_runner.mmar.components.own_code import check_arguments
 
 if TYPE_CHECKING:
@@ -24,16 +24,17 @@ def is_not_there(
     absent: Absent,
 ) -> bool:
     """Return True, and say so, if an allowed package has no such class, or none that fits."""
-    module, _, name = dotted.rpartition(".")
     unfit = found.extras.get("unfit", {}).get(dotted)
     if unfit:
         message = f"'{dotted}' cannot be used here: {unfit}."
         hint = absent.available(found.kind)
         absent.findings.at(document, where, "MMAR503", message, hint=hint)
         return True
-    if not lacks(dotted):
+    lost = absence(dotted)
+    if lost is None:
         return False
-    hint = did_you_mean(name, names_in(module)) or absent.available(found.kind)
+    module, name, there = lost
+    hint = did_you_mean(name, there) or absent.available(found.kind)
     message = f"The installed {module} has no '{name}'."
     absent.findings.at(document, where, "MMAR503", message, hint=hint)
     return True

@@ -4,8 +4,10 @@
 An adapter's plugin states in the fact ``adapts`` what it is for: ``modules``, prefixes of the
 modules that such code imports; ``bases``, the names of the classes there; ``methods``, what a
 class has that derives from none of them; and ``provides``, the names that can be imported, by
-module. The declaration of such a class becomes, in memory, that of the adapter with the class
-as its argument ``code``. Nothing is imported: the source is read as text.
+module; ``arguments``, what each of the methods is given, and ``constants``, the names that
+classes of constants have, by class. The declaration of such a class becomes, in memory, that of
+the adapter with the class as its argument ``code``. Nothing is imported: the source is read as
+text.
 """
 
 from __future__ import annotations
@@ -79,6 +81,32 @@ def lacking(adapter: ComponentDescription, found: Heritage) -> list[str]:
     if any(name not in adapts["bases"] for _, name in found.bases):
         return []
     return sorted(set(adapts["methods"]) - found.methods)
+
+
+def misfits(adapter: ComponentDescription, found: Heritage) -> Iterator[tuple[str, int, str, str]]:
+    """Yield methods that cannot be called as their adapter does: file, line, message and mend.
+
+    The file is relative to ``custom/``.
+    """
+    for method, given in adapter.extras["adapts"].get("arguments", {}).items():
+        file, signature = found.signatures.get(method, ("", None))
+        if signature is None or signature.takes(len(given)):
+            continue
+        told = ", ".join(given)
+        message = (
+            f"'{method}({signature.written})' is called with {len(given)} besides self: {told}."
+        )
+        yield file, signature.line, message, f"Write def {method}(self, {told})."
+
+
+def constants(catalog: ComponentCatalog) -> Mapping[str, tuple[str, ...]]:
+    """Return what the adapters' classes of constants have: names by class."""
+    return {
+        name: tuple(names)
+        for kind in KINDS
+        for description in _adapters(catalog, kind)
+        for name, names in description.extras["adapts"].get("constants", {}).items()
+    }
 
 
 def unadapted(kind: ComponentKind, found: Heritage) -> Unadapted | None:

@@ -19,12 +19,13 @@ from mmar_runner.mmar.bundle.standing import (
     standing_in,
 )
 from mmar_runner.mmar.code.installed_names import is_name
+from mmar_runner.mmar.code.own_sources import CUSTOM
 from mmar_runner.mmar.components.absent import Absent, became
 from mmar_runner.mmar.components.arguments import arguments_fit
 from mmar_runner.mmar.components.declarations import check_keys, has_identity, is_switched_off
 from mmar_runner.mmar.components.inner import declares_all, is_missed
 from mmar_runner.mmar.components.installed_class import is_constructed, is_not_there
-from mmar_runner.mmar.components.older_code import CODE, adapter_of, lacking, unadapted
+from mmar_runner.mmar.components.older_code import CODE, adapter_of, lacking, misfits, unadapted
 from mmar_runner.mmar.components.own_code import check_arguments, check_own_class
 from mmar_runner.mmar.components.upgrades import upgrade_arguments, upgrade_identity
 from mmar_runner.mmar.older.entry import class_of
@@ -301,6 +302,10 @@ class Resolver:
             message = f"The class lacks {', '.join(lacks_methods)}."
             hint = "Define what its interface asks for."
             self._findings.at(document, where, "MMAR521", message, hint=hint)
+        for file, line, message, hint in misfits(adapter, found):
+            self._findings.add(
+                "MMAR521", message, file=CUSTOM + file, position=(line, 1), hint=hint
+            )
         source = self._byoc.source(dotted)
         if source is not None:
             check_arguments(document, path, kind, source, self._findings)

@@ -71,9 +71,9 @@ def _trainer(draft: Draft) -> None:
 def _privacy(draft: Draft) -> None:
     if "privacy" not in draft.object_at(("client",)):
         return
-    message = "'privacy' is now the first of 'outbound_filters'."
-    draft.note(("client", "privacy"), "MMAR210", message)
     value = draft.drop(("client", "privacy"))
+    said = "is now the first of 'outbound_filters'" if value else "is empty and is left out"
+    draft.note(("client", "privacy"), "MMAR210", f"'privacy' {said}.")
     if value:
         draft.append(("outbound_filters",), value, ("client", "privacy"))
 

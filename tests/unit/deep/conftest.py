@@ -48,9 +48,10 @@ def runner():
 def deeply(plugins, runner):
     """Return a function that checks an MMAR deeply."""
 
-    def look(root, side="all", **options):
+    def look(root, side="all", watcher=None, **options):
         checked = validate(root, plugins.registry, side=side)
         assert checked.report.errors == ()
-        return look_deep(checked, plugins, DeepOptions(plugins_dir=PLUGINS, **options), runner)
+        options = DeepOptions(plugins_dir=PLUGINS, **options)
+        return look_deep(checked, plugins, options, runner, watcher)
 
     return look

@@ -4,10 +4,13 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 
 import pytest
 
 from mmar_runner.deep.failures import Failures
+from mmar_runner.interfaces.observer import Observation, Topic
 from mmar_runner.mmar.validation import validate
 from tests.unit.deep.conftest import job
 
@@ -125,6 +128,40 @@ def test_a_round_that_does_not_end_is_given_up(tmp_path, tried):
     assert "the round was not over within 50 ms" in found.message
 
 
+class Ends:
+    """Ends this process in order, once something is begun or seen."""
+
+    def __init__(self, moment):
+        self.moment = moment
+
+    def stage(self, text):
+        self.hears(text)
+
+    def observe(self, observation):
+        self.hears(str(observation.topic))
+
+    def waits(self):
+        pass
+
+    def hears(self, text):
+        if self.moment in text:
+            self.moment = "no other"
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+@pytest.mark.parametrize("moment", ["networks are built", "one round of 2 clients", "model_sent"])
+def test_a_check_that_is_interrupted_finds_nothing_and_leaves_nothing(tmp_path, tried, moment):
+    before = signal.getsignal(signal.SIGTERM)
+    watcher = Ends(moment)
+
+    with pytest.raises(KeyboardInterrupt):
+        tried(job(fails="hang").write(tmp_path), watcher=watcher)
+
+    assert watcher.moment == "no other"
+    assert list((tmp_path / "memory").iterdir()) == []
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
 def test_an_mmar_that_few_clients_make_invalid_is_a_note(tmp_path, tried):
     """It draws five of at least five: with two clients nothing is wrong but their number."""
     root = job().variables(MIN_NUM_CLIENTS=5).top_level(clients_per_round=5)
@@ -183,3 +220,25 @@ def test_a_sites_limit_of_memory_holds_in_the_round(tmp_path, tried):
 
     (found,) = [f for f in report.findings if f.code == "MMAR668"]
     assert "it may take 8.0 GiB here" in found.hint
+
+
+@pytest.mark.parametrize(
+    ("observed", "told"),
+    [
+        (["NO_METRICS: nothing validates", "TASK_FAILED: a key is missing"], ["a key is missing"]),
+        (["NO_METRICS: nothing validates"], ["nothing validates"]),
+    ],
+)
+def test_that_there_are_no_metrics_is_said_where_nothing_says_why(
+    tmp_path, plugins, observed, told
+):
+    checked = validate(job().write(tmp_path), plugins.registry)
+    failures = Failures(checked.look, checked.spec)
+
+    for reason in observed:
+        failures.observe(Observation(Topic.CROSS_SITE_RESULT, {"reason": reason}))
+    failures.report()
+
+    errors = [f for f in checked.again().report.findings if f.code == "MMAR668"]
+    assert len(errors) == len(told)
+    assert all(words in error.message for error, words in zip(errors, told, strict=True))

@@ -206,7 +206,7 @@ class Mmar:
 @pytest.fixture(autouse=True)
 def only_the_catalog_knows(monkeypatch):
     """The classes of these tests are nobody's, whatever is installed."""
-    monkeypatch.setattr("mmar_runner.mmar.components.installed_class.lacks", lambda _dotted: False)
+    monkeypatch.setattr("mmar_runner.mmar.components.installed_class.absence", lambda _dotted: None)
     monkeypatch.setattr(
         "mmar_runner.mmar.components.installed_class.is_module", lambda _dotted: False
     )

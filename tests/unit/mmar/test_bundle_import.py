@@ -68,6 +68,52 @@ def test_the_client_trains_the_bundle_and_the_site_says_where_data_lie(imported)
     assert server["servers"][0]["name"] == "study"
 
 
+def with_key_metric(written, **more):
+    """Return a configuration whose evaluator's key metric is written in some way."""
+    config = training()
+    evaluator = config["validate"]["evaluator"]
+    config["validate"]["key_metric"] = evaluator["key_val_metric"]
+    evaluator["key_val_metric"] = written
+    return config | more
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "@validate#key_metric",
+        "@validate::key_metric",
+        "@##key_metric",
+        "%validate::key_metric",
+        "@again",
+    ],
+)
+def test_a_key_metric_that_is_a_reference_is_the_one_it_leads_to(written, imported):
+    mmar, said = imported(with_key_metric(written, again="@validate#key_metric"))
+
+    (chosen,) = read(mmar, "config_fed_server")["handlers"]
+
+    assert chosen == {"name": "BestModelSelector", "args": {"metric": "val_accuracy"}}
+    assert "best model" not in " ".join(said["decide"])
+
+
+def test_a_key_metric_of_an_evaluator_that_is_a_reference_is_found(imported):
+    config = training()
+    config["evaluator"] = config["validate"].pop("evaluator")
+    config["validate"]["evaluator"] = "@evaluator"
+
+    mmar, _ = imported(config)
+
+    assert read(mmar, "config_fed_server")["handlers"][0]["args"] == {"metric": "val_accuracy"}
+
+
+@pytest.mark.parametrize("written", ["$dict(val_accuracy=1)", "@nowhere", "@circle"])
+def test_a_key_metric_that_is_no_data_is_to_be_decided(written, imported):
+    mmar, said = imported(with_key_metric(written, circle="@circle"))
+
+    assert read(mmar, "config_fed_server")["handlers"] == []
+    assert any("Which metric chooses the best model" in one for one in said["decide"])
+
+
 def test_every_file_is_taken_or_left_out_with_a_reason(imported):
     mmar, said = imported(files={"configs/other.json": "{}", ".git/config": "[core]"})
 

@@ -109,12 +109,45 @@ def package(tmp_path, monkeypatch):
         ("inner.Net", False),
         ("inner.Nothing", True),
         ("nets", False),  # a module
-        ("nowhere.Net", False),  # a module that is not known at all
+        ("nowhere.Net", True),  # nor is there such a module
         ("dynamic.Whatever", False),  # it makes its names when asked
     ],
 )
 def test_an_installed_package_is_looked_through_without_importing_it(package, path, lacks):
     assert installed_names.lacks(f"{package}.{path}") is lacks
+
+
+@pytest.mark.parametrize(
+    ("path", "module", "lacking", "near"),
+    [
+        ("monai.networks.nets.unett.UNet", "monai.networks.nets", "unett", "unet"),
+        ("monai.networks.net.UNet", "monai.networks", "net", "nets"),
+        ("monai.network.nets.UNet", "monai", "network", "networks"),
+        ("monai.networks.nets.UNett", "monai.networks.nets", "UNett", "UNet"),
+        ("monai.networks.nets.unet.UNett", "monai.networks.nets.unet", "UNett", "UNet"),
+        ("monai.networks.nets.u-net.UNet", "monai.networks.nets", "u-net", "unet"),
+    ],
+)
+def test_where_a_path_ends_too_early_is_said_with_what_is_there(path, module, lacking, near):
+    pytest.importorskip("monai")
+    found = installed_names.absence(path)
+
+    assert found is not None
+    assert found[:2] == (module, lacking)
+    assert near in found[2]
+
+
+@pytest.mark.parametrize(
+    "path", ["monai.networks.nets.unet.UNet", "os.path.join.x", "torch.classes.x.Y"]
+)
+def test_a_module_that_may_be_made_otherwise_is_believed_to_be_there(path):
+    assert installed_names.absence(path) is None
+
+
+def test_a_compiled_module_lacks_nothing(package, tmp_path):
+    (tmp_path / package / "fast.cpython-311-x86_64-linux-gnu.so").write_bytes(b"")
+
+    assert not installed_names.lacks(f"{package}.fast.Net")
 
 
 def test_a_class_is_found_where_it_is_defined_with_the_constructor_it_inherits(package):

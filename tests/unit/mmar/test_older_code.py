@@ -11,13 +11,19 @@ PROVIDES = {
     "nvflare.apis.aggregator": ["Aggregator"],
     "nvflare.apis.filter": ["Filter"],
     "nvflare.apis.trainer": ["Trainer"],
+    "nvflare.apis.fl_constant": ["FLConstants"],
+    "nvflare.apis.shareable": ["Shareable"],
 }
+GIVEN = {"accept": ["shareable", "fl_ctx"], "aggregate": ["fl_ctx"]}
+CONSTANTS = {"FLConstants": ["NUM_STEPS_CURRENT_ROUND", "CLIENT_NAME"]}
 OWN = "config/config_fed_server.json"
 
 
 def _adapter(kind, base, *methods, **more):
     schema = {"type": "object", "properties": {"code": {"type": "object", "x-component": kind}}}
     adapts = {"modules": ["nvflare."], "bases": [base], "methods": methods, "provides": PROVIDES}
+    adapts |= {"arguments": {name: GIVEN.get(name, []) for name in methods if name in GIVEN}}
+    adapts |= {"constants": CONSTANTS}
     return _describe(kind, f"Old{base}", schema, extras={"adapts": adapts, **more})
 
 
@@ -113,6 +119,86 @@ def test_a_method_that_it_lacks_is_named(mmar):
     declared(mmar, f"{FROM}class Own(Aggregator):\n    def accept(self, s, c): ...\n")
     (found,) = [f for f in mmar.findings() if f.severity == "error"]
     assert (found.code, found.message) == ("MMAR521", "The class lacks aggregate.")
+
+
+@pytest.mark.parametrize(
+    ("written", "line", "mend"),
+    [
+        ("def accept(self, shareable): ...", 3, "def accept(self, shareable, fl_ctx)"),
+        ("def accept(self, shareable, fl_ctx, more): ...", 3, "def accept("),
+        ("def accept(): ...", 3, "def accept("),
+        ("x = 1\n\n    def aggregate(self): ...", 5, "def aggregate(self, fl_ctx)"),
+    ],
+)
+def test_a_method_that_cannot_be_called_is_found_in_its_line(mmar, written, line, mend):
+    name = written.partition("def ")[2].partition("(")[0]
+    rest = "".join(part for part in BODY.splitlines(keepends=True) if f"def {name}" not in part)
+    declared(mmar, f"{FROM}class Own(Aggregator):\n    {written}\n{rest}")
+
+    (found,) = [f for f in mmar.findings() if f.severity == "error"]
+
+    assert (found.code, found.file, found.line) == ("MMAR521", "custom/own.py", line)
+    assert mend in found.hint
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "def accept(self, *a): ...",
+        "def accept(self, a, b=1, c=2): ...",
+        "def accept(self, a, b=1, *, c=2): ...",
+        "@staticmethod\n    def accept(a, b): ...",
+    ],
+)
+def test_a_method_that_may_be_called_is_not_told(mmar, written):
+    declared(
+        mmar, f"{FROM}class Own(Aggregator):\n    {written}\n    def aggregate(self, c): ...\n"
+    )
+
+    assert [f.code for f in mmar.findings() if f.severity == "error"] == []
+
+
+def test_a_method_of_a_base_is_found_in_its_file(mmar):
+    body = "    def accept(self, s): ...\n    def aggregate(self, c): ...\n"
+    mmar.write("custom/base.py", f"{FROM}class Base(Aggregator):\n{body}")
+    declared(mmar, "from base import Base\nclass Own(Base): ...\n")
+    assert [(f.file, f.line) for f in mmar.findings() if f.code == "MMAR521"] == [
+        ("custom/base.py", 3)
+    ]
+
+    declared(mmar, "from base import Base\nclass Own(Base):\n    def accept(self, s, c): ...\n")
+    assert "MMAR521" not in {f.code for f in mmar.findings()}
+
+
+def test_a_constant_that_is_misspelt_is_found_in_its_line(mmar):
+    text = "from nvflare.apis.fl_constant import FLConstants as F\n"
+    use = "        return F.CLIENT_NAME, F.NUM_STEPS_CURENT_ROUND\n"
+    tried = "        try:\n            return F.OLDER\n        except AttributeError: pass\n"
+    body = f"    def accept(self, s, c):\n{tried}{use}    def aggregate(self, c): ...\n"
+    declared(mmar, f"{text}{FROM}class Own(Aggregator):\n{body}")
+
+    (found,) = [f for f in mmar.findings() if f.severity == "error"]
+
+    assert (found.code, found.file, found.line) == ("MMAR533", "custom/own.py", 8)
+    assert found.message == (
+        "'FLConstants' of 'nvflare.apis.fl_constant' has no 'NUM_STEPS_CURENT_ROUND' here."
+    )
+    assert found.hint == "Did you mean 'NUM_STEPS_CURRENT_ROUND'?"
+
+
+@pytest.mark.parametrize(
+    ("text", "near"),
+    [
+        ("from nvflare.apis.shareable import Sharable", "'Shareable'"),
+        ("from nvflare.apis.sharable import Shareable", "'nvflare.apis.shareable'"),
+    ],
+)
+def test_a_misspelt_import_names_the_nearest(mmar, text, near):
+    declared(mmar, f"{text}\n{FROM}class Own(Aggregator):\n{BODY}")
+
+    (found,) = [f for f in mmar.findings() if f.code == "MMAR533"]
+
+    assert found.hint == f"Did you mean {near}?"
 
 
 def test_a_class_of_ours_is_nothing_older(mmar):

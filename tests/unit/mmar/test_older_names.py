@@ -52,6 +52,25 @@ def test_what_became_something_resolves_by_name_and_by_any_path(one, lead, regis
         assert not said & {"MMAR501", "MMAR502", "MMAR503"}
 
 
+@pytest.mark.parametrize(
+    ("slot", "declared", "near"),
+    [
+        ("aggregator", {"name": "InTimeAcumulateWeightedAggregator"}, "InTimeAccumulateWeighted"),
+        ("client_trainer", {"path": "medl.apps.fed_learn.trainers.ClientTrainr"}, "ClientTrainer"),
+    ],
+)
+def test_an_older_name_that_is_misspelt_is_named(slot, declared, near, registry, mmar):
+    mmar.catalog = registry
+    side = mmar.server if slot == "aggregator" else mmar.client
+    side[slot] = declared
+
+    (found,) = [
+        f for f in mmar.findings() if f.code in {"MMAR501", "MMAR503"} and slot in f.pointer
+    ]
+
+    assert found.hint.startswith(f"Did you mean '{near}")
+
+
 def _slot(what):
     """Return the key of a kind, the side it stands on, and whether it is a list."""
     return {

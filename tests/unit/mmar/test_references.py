@@ -147,3 +147,37 @@ def test_arguments_beside_a_reference_replace_all_of_them(job):
     assert "'dtype' is lost" in found.message
     _refer(job, args={"keys": ["label"], "dtype": "f8"})
     assert job.findings() == ()
+
+
+@pytest.fixture
+def strict(job):
+    """The same, read by a trainer that knows every key of the section."""
+    known = {key: {} for key in job.train["train"]}
+    section = {"type": "object", "properties": known, "additionalProperties": False}
+    schema = {"type": "object", "properties": {"train": section}}
+    components = [
+        replace(one, extras={**one.extras, "train_schema": schema})
+        if one.kind is ComponentKind.CLIENT_TRAINER
+        else one
+        for one in job.catalog._components
+    ]
+    job.catalog = FakeCatalog(tuple(components))
+    return job
+
+
+def test_what_stands_under_a_misspelt_key_is_one_error_there(strict):
+    strict.train["train"]["pre_transform"] = strict.train["train"].pop("pre_transforms")
+    strict.train["validate"] = {"pre_transforms": [{"ref": "image"}, {"ref": "Load"}]}
+
+    errors = [f for f in strict.findings() if f.severity == "error"]
+
+    assert [(f.code, f.pointer) for f in errors] == [("MMAR404", "/train/pre_transform")]
+    assert errors[0].message.endswith("; references lead to what stands there.")
+    assert "'pre_transforms'" in errors[0].hint
+
+
+def test_an_unknown_key_that_nothing_refers_to_stays_a_warning(strict):
+    strict.train["train"]["pre_transform"] = [{"name": "Load#other", "args": {}}]
+    _refer(strict)
+
+    assert [(f.code, f.severity) for f in strict.findings()] == [("MMAR404", "warning")]

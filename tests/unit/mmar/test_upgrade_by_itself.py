@@ -126,6 +126,7 @@ def test_what_a_client_excludes_becomes_a_filter_and_a_named_trainer_stays():
     ("client", "filters"),
     [
         ({"privacy": None}, {}),
+        ({"privacy": {}}, {}),
         ({"exclude_vars": None}, {}),
         ({"pre_processors": []}, {"outbound_filters": []}),
         ({"pre_processors": "x", "privacy": {}}, {"outbound_filters": "x"}),
@@ -137,3 +138,4 @@ def test_parts_that_say_nothing_or_are_no_filters(client, filters):
     trainer = {"name": "ClientTrainer", "args": {}}
     assert value == {"format_version": 1, "client": {}, "client_trainer": trainer, **filters}
     assert set(notes) == {f"/client/{key}" for key in client}
+    assert ("privacy" in client) == ("'privacy' is empty and is left out." in str(notes))

@@ -157,6 +157,48 @@ def test_older_arguments_are_notes_and_what_trains_gets_the_new_form(archive, ca
         }
 
 
+@pytest.mark.parametrize(("given", "taken"), [({}, -1), ({"channel_dim": 0}, 0)])
+def test_channels_that_come_last_are_moved_by_what_monai_has_today(archive, catalog, given, taken):
+    def change(value):
+        args = {"keys": ["image", "label"], **given}
+        value["train"]["pre_transforms"][1] = {"name": "AsChannelFirstd", "args": args}
+        value["validate"]["pre_transforms"][1] = {"ref": "AsChannelFirstd"}
+
+    _edited(archive, TRAIN, change)
+
+    validation = validate(archive, catalog)
+
+    assert validation.report.errors == ()
+    assert validation.spec.train_config["train"]["pre_transforms"][1] == {
+        "name": "EnsureChannelFirstd#AsChannelFirstd",
+        "args": {"keys": ["image", "label"], "channel_dim": taken},
+    }
+
+
+@pytest.mark.parametrize("name", ["LinearLR", "ExponentialLR"])
+def test_arguments_of_monais_schedule_name_its_class_path(archive, catalog, name):
+    def change(value):
+        args = {"end_lr": 1.0, "num_iter": 10}
+        value["train"]["lr_scheduler"] = {"name": name, "args": args}
+
+    _edited(archive, TRAIN, change)
+
+    errors = validate(archive, catalog).report.errors
+
+    assert {"MMAR512"} <= {f.code for f in errors} <= {"MMAR511", "MMAR512"}
+    assert all(f"monai.optimizers.{name}" in f.hint for f in errors)
+
+
+def test_monais_schedule_is_had_by_its_class_path(archive, catalog):
+    def change(value):
+        args = {"end_lr": 1.0, "num_iter": 10}
+        value["train"]["lr_scheduler"] = {"path": "monai.optimizers.LinearLR", "args": args}
+
+    _edited(archive, TRAIN, change)
+
+    assert validate(archive, catalog).report.errors == ()
+
+
 def test_the_file_stays_as_it_is(archive, catalog):
     _edited(archive, TRAIN, _older)
     before = copy.deepcopy((archive / TRAIN).read_bytes())

@@ -200,7 +200,22 @@ def test_mixed_precision_is_off_without_cuda_and_that_is_said(site, caplog) -> N
         (
             lambda c: c["train"]["model"]["args"].update(in_channels=2),
             TaskFailedError,
-            "validate: RuntimeError: .*channels",
+            r"validate: model 'UNet' \([\w./]+/train/model\) failed: RuntimeError: .*channels",
+        ),
+        (
+            lambda c: c["validate"]["inferer"]["args"].update(roi_size=[16, 16]),
+            TaskFailedError,
+            r"validate: inferer 'SlidingWindowInferer' \([\w./]+/validate/inferer\) failed: ",
+        ),
+        (
+            lambda c: c["train"].update(loss={"name": "DiceLoss", "args": {"to_onehot_y": False}}),
+            TaskFailedError,
+            r"train: loss 'DiceLoss' \([\w./]+/train/loss\) failed: AssertionError",
+        ),
+        (
+            lambda c: c["train"]["pre_transforms"][2]["args"].update(pos="many"),
+            ComponentBuildError,
+            r"'RandCropByPosNegLabeld' \([\w./]+/train/pre_transforms/2\) cannot be built",
         ),
     ],
 )

@@ -63,6 +63,17 @@ def test_what_became_of_every_site(folder):
     assert "Register CERT_REVOKED 1" in text
 
 
+def test_a_refusal_that_every_run_may_end_with_is_no_incident(folder):
+    with log(folder) as writer:
+        writer.record(
+            "GetValidationModels",
+            who="client site-1",
+            decision="refused",
+            reason="CROSS_SITE_CLOSED",
+        )
+    assert "CROSS_SITE_CLOSED" not in text_of(folder)
+
+
 def test_what_belongs_to_another_run_is_left_out(folder):
     with log(folder, BEGUN - 3600) as writer:
         decline(writer, "site-7", "PATH_NOT_ALLOWED")

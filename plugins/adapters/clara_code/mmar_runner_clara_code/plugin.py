@@ -6,12 +6,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from mmar_runner.hooks import hookimpl
+from mmar_runner_clara_code.api.constants import CONSTANTS, constants_of
 from mmar_runner_clara_code.names import PROVIDED, ROOTS
 
 if TYPE_CHECKING:
     from mmar_runner.hooks import Registrar
 
 _PACKAGE: Final = "mmar_runner_clara_code"
+#: What older methods are given.
+_ROUND: Final = ("fl_ctx",)
+_UPDATE: Final = ("shareable", *_ROUND)
 
 
 @hookimpl
@@ -25,7 +29,7 @@ def mmar_register_components(registry: Registrar) -> None:
         summary="Runs an MMAR's own aggregator that was written for Clara Train 4, in a child.",
         extras={
             "whole_updates": True,
-            "adapts": _adapts("Aggregator", "accept", "aggregate"),
+            "adapts": _adapts("Aggregator", accept=_UPDATE, aggregate=_ROUND),
             "memory": "in a child: what the code keeps, as a rule a model a client, and one more",
             "tags": ["needs_each_update"],
         },
@@ -36,7 +40,7 @@ def mmar_register_components(registry: Registrar) -> None:
         target=f"{_PACKAGE}.filter:ClaraCodeFilter",
         args_schema=_schema("filter"),
         summary="Runs an MMAR's own filter that was written for Clara Train 4.",
-        extras={"adapts": _adapts("Filter", "process"), "memory": "O(model)"},
+        extras={"adapts": _adapts("Filter", process=_UPDATE), "memory": "O(model)"},
     )
     registry.add(
         kind="client_trainer",
@@ -44,15 +48,20 @@ def mmar_register_components(registry: Registrar) -> None:
         target=f"{_PACKAGE}.trainer:ClaraCodeTrainer",
         args_schema=_schema("client_trainer"),
         summary="Runs an MMAR's own trainer that was written for Clara Train 4.",
-        extras={"adapts": _adapts("Trainer", "train"), "memory": "O(model), and the code's"},
+        extras={
+            "adapts": _adapts("Trainer", train=(*_UPDATE, "abort_signal")),
+            "memory": "O(model), and the code's",
+        },
     )
 
 
-def _adapts(base: str, *methods: str) -> dict[str, Any]:
+def _adapts(base: str, **methods: tuple[str, ...]) -> dict[str, Any]:
     return {
         "modules": [f"{root}." for root in ROOTS],
         "bases": [base],
         "methods": list(methods),
+        "arguments": {name: list(given) for name, given in methods.items()},
+        "constants": {name: list(constants_of(one)) for name, one in CONSTANTS.items()},
         "provides": {module: list(names) for module, names in PROVIDED.items()},
     }
 

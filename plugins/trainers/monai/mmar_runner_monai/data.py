@@ -12,6 +12,7 @@ from monai.transforms import Compose
 from mmar_runner.errors import ComponentBuildError, TaskFailedError
 from mmar_runner.interfaces.catalog import ComponentKind
 from mmar_runner_monai.data_list import LIST_FILE, read_data_list
+from mmar_runner_monai.declared_at import called
 from mmar_runner_monai.items import SeededItems, cause_of
 from mmar_runner_monai.loading import Batches, LoaderSettings, workers_for
 from mmar_runner_monai.parts import name_of
@@ -54,9 +55,22 @@ def composed(parts: Parts, section: Declaration, key: str) -> Compose | None:
     Raises:
         PluginError: One of them is missing or cannot be built.
     """
-    declared = parts.all_declared(section.get(key))
-    built = [parts.build(ComponentKind.TRANSFORM, one) for one in declared]
+    built = [
+        _transform(parts, declared, called(parts, ComponentKind.TRANSFORM, given))
+        for given in section.get(key) or ()
+        if (declared := parts.declared(given)) is not None
+    ]
     return Compose(built) if built else None
+
+
+def _transform(parts: Parts, declared: Declaration, called_so: str) -> Any:
+    try:
+        return parts.build(ComponentKind.TRANSFORM, declared)
+    except ComponentBuildError as error:
+        # It says itself what is wrong; where, it does not know.
+        said = error.message.removeprefix(f"{called_so.partition(' (')[0]} ")
+        joint = ": " if said == error.message else " "
+        raise ComponentBuildError(f"{called_so}{joint}{said}", hint=error.hint) from error
 
 
 def _dataset(parts: Parts, section: Declaration, where: str, team: Team) -> Any:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import logging
+import traceback
 from typing import TYPE_CHECKING, Any, Final
 
 import ignite.distributed.utils
@@ -13,6 +14,8 @@ from mmar_runner.errors import MmarRunnerError, TaskFailedError
 from mmar_runner_monai.items import cause_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import torch
 
 _log = logging.getLogger(__name__)
@@ -25,7 +28,7 @@ _FORMAT: Final = "%(asctime)s - %(name)s - %(levelname)s - %(message)s"
 UNFIT: Final = (RuntimeError, ValueError, TypeError, LookupError, AttributeError, AssertionError)
 
 
-def guard_failures(engine: Any, where: str) -> None:
+def guard_failures(engine: Any, where: str, parts: Mapping[str, object]) -> None:
     """See to it that what goes wrong in an engine ends its run with a sentence.
 
     Handlers for that event come later, and none of them can keep an error to itself. The next run
@@ -35,6 +38,7 @@ def guard_failures(engine: Any, where: str) -> None:
     Args:
         engine: Newly built.
         where: What its section is called in messages.
+        parts: What its steps are done by, by what it is called in messages.
     """
 
     def come_out(_: Any, error: BaseException) -> None:
@@ -42,10 +46,21 @@ def guard_failures(engine: Any, where: str) -> None:
             raise error
         if lacks_memory(error):
             raise error
-        raise TaskFailedError(f"{where}: {cause_of(error)}") from error
+        part = _raised_in(error, parts)
+        said = f"{part} failed: {cause_of(error)}" if part else cause_of(error)
+        raise TaskFailedError(f"{where}: {said}") from error
 
     engine.interrupt_resume_enabled = False
     engine.add_event_handler(Events.EXCEPTION_RAISED, come_out)
+
+
+def _raised_in(error: BaseException, parts: Mapping[str, object]) -> str | None:
+    """Return which part an error came out of; of one that calls another it is that one."""
+    found = None
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        at_work = frame.f_locals.get("self")
+        found = next((name for name, part in parts.items() if part is at_work), found)
+    return found
 
 
 def lacks_memory(error: BaseException) -> bool:

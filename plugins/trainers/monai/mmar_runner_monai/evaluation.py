@@ -11,6 +11,7 @@ from ignite.engine import Events
 from mmar_runner.interfaces.catalog import ComponentKind
 from mmar_runner_monai.attaching import Attached, attached, close_all
 from mmar_runner_monai.data import batches_of, composed
+from mmar_runner_monai.declared_at import steps_of
 from mmar_runner_monai.engines import guard_failures, run
 from mmar_runner_monai.measures import metrics_of, numbers
 from mmar_runner_torch.order import Position
@@ -61,19 +62,20 @@ class Evaluation:
         self._batches = batches_of(parts, section, where, Team())
         metrics = metrics_of(parts, section, "val_")
         key = dict(list(metrics.items())[:1])
+        inferer = parts.build_if_declared(ComponentKind.INFERER, section.get("inferer"))
         self.engine = parts.build(
             ComponentKind.ENGINE,
             parts.declared(section.get("evaluator")) or _EVALUATOR,
             device=device,
             val_data_loader=self._batches,
             network=network,
-            inferer=parts.build_if_declared(ComponentKind.INFERER, section.get("inferer")),
+            inferer=inferer,
             postprocessing=composed(parts, section, "post_transforms"),
             key_val_metric=key or None,
             additional_metrics={n: m for n, m in metrics.items() if n not in key} or None,
             amp=amp,
         )
-        guard_failures(self.engine, where)
+        guard_failures(self.engine, where, steps_of(parts, section, network, inferer))
         self.engine.add_event_handler(Events.STARTED, self._begin)
         self.engine.add_event_handler(Events.ITERATION_COMPLETED, self._advance)
         self.engine.add_event_handler(Events.COMPLETED, self._read)

@@ -16,7 +16,7 @@ from ignite.metrics import Metric
 from mmar_runner.errors import ComponentBuildError, TaskFailedError
 from mmar_runner.hooks.raised import told
 from mmar_runner.interfaces.catalog import ComponentKind
-from mmar_runner_monai.declared_at import declared_at
+from mmar_runner_monai.declared_at import called
 from mmar_runner_monai.engines import UNFIT, lacks_memory
 from mmar_runner_monai.folders import require_plain_label
 from mmar_runner_monai.parts import name_of
@@ -45,21 +45,15 @@ def metrics_of(parts: Parts, section: Declaration, prefix: str) -> dict[str, Met
         TaskFailedError: There are too many, or a label is no plain name.
     """
     declared = [
-        (one, _called(parts, section, number, one))
-        for number, given in enumerate(section.get("metrics") or ())
+        (one, called(parts, ComponentKind.METRIC, given))
+        for given in section.get("metrics") or ()
         if (one := parts.declared(given)) is not None
     ]
     if len(declared) > MOST_METRICS:
         message = f"there are {len(declared)} metrics, and a site sends at most {MOST_METRICS}"
         raise TaskFailedError(message, hint="declare fewer metrics")
     declared.sort(key=lambda one: one[0].get("is_key_metric") is not True)
-    return {_label(one, prefix): _built(parts, one, called) for one, called in declared}
-
-
-def _called(parts: Parts, section: Declaration, number: int, declaration: Declaration) -> str:
-    """Return what a metric is called in messages: by its class and its place."""
-    place = declared_at(parts.context, section, "metrics", number)
-    return f"metric '{name_of(declaration)}'{f' ({place})' if place else ''}"
+    return {_label(one, prefix): _built(parts, one, so) for one, so in declared}
 
 
 def _label(declaration: Declaration, prefix: str) -> str:
@@ -68,23 +62,23 @@ def _label(declaration: Declaration, prefix: str) -> str:
     return label
 
 
-def _built(parts: Parts, declaration: Declaration, called: str) -> Metric:
+def _built(parts: Parts, declaration: Declaration, called_so: str) -> Metric:
     try:
         metric = parts.build(ComponentKind.METRIC, declaration)
     except ComponentBuildError as error:
         # It says itself what is wrong; where, it does not know.
-        raise ComponentBuildError(f"{called}: {error.message}", hint=error.hint) from error
+        raise ComponentBuildError(f"{called_so}: {error.message}", hint=error.hint) from error
     if not isinstance(metric, Metric):
         raise ComponentBuildError(
-            f"{called} is a {type(metric).__name__}",
+            f"{called_so} is a {type(metric).__name__}",
             hint="a metric of an engine derives from ignite.metrics.Metric",
         )
     for step in _STEPS:
-        setattr(metric, step, _telling(getattr(metric, step), called))
+        setattr(metric, step, _telling(getattr(metric, step), called_so))
     return metric
 
 
-def _telling(step: Callable[..., Any], called: str) -> Callable[..., Any]:
+def _telling(step: Callable[..., Any], called_so: str) -> Callable[..., Any]:
     """Return a step of a metric, whose failures say which metric it is of."""
 
     def telling(*args: Any, **kwargs: Any) -> Any:
@@ -93,7 +87,7 @@ def _telling(step: Callable[..., Any], called: str) -> Callable[..., Any]:
         except UNFIT as error:
             if lacks_memory(error):
                 raise
-            raise TaskFailedError(f"{called} failed: {told(error)}", hint=_HINT) from error
+            raise TaskFailedError(f"{called_so} failed: {told(error)}", hint=_HINT) from error
 
     # By it Ignite sees what a step takes.
     telling.__signature__ = inspect.signature(step)  # type: ignore[attr-defined]

@@ -64,6 +64,12 @@ class Parts:
             raise ComponentBuildError(f"nothing is named or labelled '{declaration['ref']}'")
         return None if is_off(found) else {**found, **_without_ref(declaration)}
 
+    def origin(self, declaration: Declaration) -> Declaration:
+        """Return the declaration that a reference leads to; of no reference itself."""
+        if "ref" not in declaration or "name" in declaration or "path" in declaration:
+            return declaration
+        return self._labelled.get(str(declaration["ref"]), declaration)
+
     def all_declared(self, declarations: Any) -> list[Declaration]:
         """Return the declarations of a list that stand for something."""
         given: Sequence[Any] = declarations or ()

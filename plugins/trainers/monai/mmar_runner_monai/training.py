@@ -19,6 +19,7 @@ from mmar_runner.interfaces.catalog import ComponentKind
 from mmar_runner.interfaces.client_trainer import tell_nobody
 from mmar_runner_monai.attaching import Attached, attached, close_all
 from mmar_runner_monai.data import batches_of, composed
+from mmar_runner_monai.declared_at import steps_of
 from mmar_runner_monai.engines import guard_failures, run
 from mmar_runner_monai.measures import metrics_of
 from mmar_runner_torch.losses import made_for
@@ -115,6 +116,8 @@ class Training:
         ]
         metrics = metrics_of(parts, section, "train_")
         key = dict(list(metrics.items())[:1])
+        inferer = parts.build_if_declared(ComponentKind.INFERER, section.get("inferer"))
+        whole, loss = _loss(parts, section, self.batches, team, device)
         self.engine = parts.build(
             ComponentKind.ENGINE,
             parts.declared(section.get("trainer")) or _TRAINER,
@@ -123,13 +126,15 @@ class Training:
             train_data_loader=self.batches,
             network=network,
             optimizer=self.optimizer,
-            loss_function=_loss(parts, section, self.batches, team, device),
-            inferer=parts.build_if_declared(ComponentKind.INFERER, section.get("inferer")),
+            loss_function=loss,
+            inferer=inferer,
             postprocessing=composed(parts, section, "post_transforms"),
             key_train_metric=key or None,
             additional_metrics={n: m for n, m in metrics.items() if n not in key} or None,
             amp=amp,
         )
+        steps = steps_of(parts, section, network, inferer, whole)
+        guard_failures(self.engine, _WHERE, steps)
         self._plan = Plan(self.batches.position, 0, 0, tell_nobody)
         self._seen = Seen()
         self._measured: dict[str, float] | None = None
@@ -137,7 +142,6 @@ class Training:
         self._attach(parts, section, network, team)
 
     def _attach(self, parts: Parts, section: Declaration, network: nn.Module, team: Team) -> None:
-        guard_failures(self.engine, _WHERE)
         self.engine.add_event_handler(IterationEvents.LOSS_COMPLETED, self._count)
         self.engine.add_event_handler(Events.ITERATION_COMPLETED, self._advance)
         objects = {
@@ -264,16 +268,16 @@ class Training:
 
 def _loss(
     parts: Parts, section: Declaration, batches: Batches, team: Team, device: torch.device
-) -> Any:
-    """Build the loss; with several processes, of this process's share of a batch."""
+) -> tuple[Any, Any]:
+    """Build the loss; with several processes, and then also of this process's share of a batch."""
     made = made_for(parts.blueprint(ComponentKind.LOSS, section["loss"]))
     loss = parts.build(ComponentKind.LOSS, section["loss"], **made)
     if isinstance(loss, torch.nn.Module):
         loss = loss.to(device)  # its weights are compared with what is there
     if team.size == 1:
-        return loss
+        return loss, loss
 
     def of_share(outputs: Any, targets: Any) -> Any:
         return loss(outputs, targets).mean() * batches.factor
 
-    return of_share
+    return loss, of_share

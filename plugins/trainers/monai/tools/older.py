@@ -201,6 +201,12 @@ OLDER_CLASSES: Final[list[tuple[str, str, str, list[dict[str, Any]], list[str]]]
         "utility",
     ),
     *_older(
+        "AsChannelFirst",
+        "EnsureChannelFirst",
+        [{"set": {"channel_dim": -1}, "note": _FIRST}],
+        "utility",
+    ),
+    *_older(
         "SplitChannel",
         "SplitDim",
         [{"rename": {"channel_dim": "dim"}, "note": "since MONAI 0.9"}],

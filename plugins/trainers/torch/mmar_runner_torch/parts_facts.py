@@ -26,6 +26,8 @@ TOGETHER: Final[dict[str, dict[str, Any]]] = {"SGD": _NESTEROV}
 _CLASSES: Final = {"labels": "classes"}
 _VALUES: Final = {"labels": "values"}
 
+#: Arguments of MONAI's schedules of the same names, which torch's do not have.
+_RANGE_TEST: Final = ["end_lr", "num_iter"]
 #: Facts by which network, loss and data are compared: arguments that hold the lengths of an
 #: input's dimensions (None for any length), the argument that holds an output's length, and
 #: what a loss compares outputs with; and by which networks are, their tensors' shapes.
@@ -59,6 +61,8 @@ FITS: Final[dict[str, dict[str, Any]]] = {
     "CrossEntropyLoss": _CLASSES,
     "NLLLoss": _CLASSES,
     "BCEWithLogitsLoss": _VALUES,
+    "ExponentialLR": {"namesakes": {"monai.optimizers.ExponentialLR": _RANGE_TEST}},
+    "LinearLR": {"namesakes": {"monai.optimizers.LinearLR": _RANGE_TEST}},
     "MSELoss": _VALUES,
     "L1Loss": _VALUES,
     "SmoothL1Loss": _VALUES,

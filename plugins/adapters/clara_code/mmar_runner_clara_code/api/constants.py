@@ -126,6 +126,16 @@ class AppEventType(metaclass=Named):
     ROUND_STARTED: Final = EventType.ROUND_STARTED
 
 
+#: These classes by name.
+CONSTANTS: Final[dict[str, type]] = {
+    one.__name__: one
+    for one in (
+        *(ShareableKey, ShareableValue, FLConstants, FLContextKey, AppConstants, ReservedKey),
+        *(ReservedHeaderKey, ReturnCode, EventType, AppEventType),
+    )
+}
+
+
 def constants_of(cls: type) -> dict[str, Any]:
     """Return the constants of one of these classes, by name."""
     return {key: value for key, value in vars(cls).items() if not key.startswith("_")}
