@@ -158,6 +158,15 @@ class Part:
         )
 
 
+def sender(path: str) -> str:
+    """Return who has sent the update in which a site counts: itself, or a combiner.
+
+    Args:
+        path: The site as a summary names it.
+    """
+    return path.partition(SEPARATOR)[0]
+
+
 def finite(value: object) -> float:
     """Return a number that was kept.
 

@@ -7,6 +7,7 @@ from collections import Counter, deque
 from typing import TYPE_CHECKING, Any, Final
 
 from mmar_runner.interfaces.observer import Topic
+from mmar_runner.interfaces.update import sender
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -47,8 +48,9 @@ class Contributions:
             there: Whose updates of it are there already.
         """
         for one in rounds:
-            for part in one["contributions"]:
-                self._count(part["client"], one["round"])
+            # Of a combiner every site is named; it has sent one update all the same.
+            for client in dict.fromkeys(sender(part["client"]) for part in one["contributions"]):
+                self._count(client, one["round"])
             for part in one["rejected"]:
                 reason, _, message = part["reason"].partition(": ")
                 self._note(part, one["round"], reason, message)

@@ -131,9 +131,8 @@ class Reception:
         self._sites = sites
         self._exchange = exchange
         self._turns = Turns(BULK_UPLOADS, most=BULK_UPLOADS_OF_ONE)
-        # A partial sum may be longer than any update: float64, whatever the model is.
-        longest = max(schema.data_bytes, 0 if rule is None else self._sums.data_bytes)
-        self._attempts = Attempts(longest + schema.header_limit)
+        self._attempts = Attempts(schema.data_bytes + schema.header_limit)
+        self._sum_attempts = Attempts(self._sums.data_bytes + self._sums.header_limit)
         self._window = SharedWindow(UPLOAD_CHUNKS, least=1, most=UPLOAD_WINDOW_CHUNKS)
         self._disk = DiskThreads(_DISK_THREADS, name="spool")
         self._logs = FailureLogs()
@@ -221,6 +220,9 @@ class Reception:
             current = self._answers.round_for(session.name, begin.round)
             require_counted_once(session.name, facts.parts, current.accepted.values())
 
+    def _attempts_of(self, session: Client) -> Attempts:
+        return self._sum_attempts if session.combines else self._attempts
+
     def _schema_of(self, session: Client) -> ModelSchema:
         return self._sums if session.combines else self._schema
 
@@ -265,7 +267,7 @@ class Reception:
             False if another attempt was counted meanwhile.
         """
         current = self._answers.round_for(sender.client, sender.begin.round)
-        self._attempts.check(sender.client, current.number)
+        self._attempts_of(sender.session).check(sender.client, current.number)
         # Several may have waited for the same older one: each looks again.
         while (older := self._receiving.get(sender.client)) is not None:
             older.cancel()
@@ -328,7 +330,8 @@ class Reception:
             raise
         finally:
             received = file.offset - before
-            self._attempts.count(sender.client, current.number, received, spoiled=spoiled)
+            attempts = self._attempts_of(sender.session)
+            attempts.count(sender.client, current.number, received, spoiled=spoiled)
             file.close()
         await self._answers.until_open(sender.client, begin.round)  # it may be added up just now
         return self._accept(sender, digest, None, wire_bytes=receiver.wire_bytes)

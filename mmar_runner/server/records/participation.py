@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from mmar_runner.interfaces.update import sender
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -25,7 +27,7 @@ def left_out(rounds: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     causes: dict[str, str] = {}
     number = 0
     for number, entry in enumerate(rounds, start=1):  # noqa: B007 - the last one is used below
-        counted = {one["client"] for one in entry["contributions"]}
+        counted = {sender(one["client"]) for one in entry["contributions"]}
         for client in counted:
             took_part[client] = took_part.get(client, 0) + 1
         causes |= {

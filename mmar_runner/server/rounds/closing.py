@@ -101,6 +101,11 @@ class RoundCloser:
     outliers: OutlierWatch
     forgetting: asyncio.Lock = field(default_factory=asyncio.Lock)
 
+    @property
+    def waiting(self) -> str:
+        """What a round that closes waits for, that nothing here can hasten; else empty."""
+        return self.combining.waiting
+
     def give_up(self) -> None:
         """Leave an aggregation that is under way: its thread ends at the next block."""
         self.aggregation.given_up.set()

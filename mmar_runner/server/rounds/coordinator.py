@@ -240,7 +240,7 @@ class Coordinator:
         """Say what the run waits for; see `RoundMachine.waiting_for`."""
         if self._validating:
             return self._after.waiting_for()
-        return self._closer.combining.waiting or self._machine.waiting_for(describe)
+        return self._closer.waiting or self._machine.waiting_for(describe)
 
     @property
     def next_round(self) -> int:
@@ -282,7 +282,7 @@ class Coordinator:
             return
         # A round that is closing is the machine's until its models are added up.
         closing = self.round is not None and self.round.number == self._machine.round
-        what = self._closer.combining.waiting or self._machine.waiting_for()
+        what = self._closer.waiting or self._machine.waiting_for()
         self._reporter.waiting(what, for_clients=stalled or not closing)
 
     def _carry_out(self, action: actions.Action) -> None:

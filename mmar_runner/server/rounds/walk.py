@@ -8,7 +8,6 @@ treats them alike.
 
 from __future__ import annotations
 
-import math
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -22,6 +21,7 @@ from mmar_runner.interfaces.aggregator import UpdateKind
 from mmar_runner.interfaces.server_state import StatefulAggregator
 from mmar_runner.server.rounds.kept_state import KeptState
 from mmar_runner.server.rounds.update_blocks import FOLD_ELEMENTS, Opened, blocks
+from mmar_runner.server.rounds.weighing import require_enough, shares_of, weights_of
 from mmar_runner.storage.dtypes import holds_fractions, numpy_dtype
 from mmar_runner.storage.tensor_files import TensorReader
 
@@ -110,14 +110,14 @@ class Combination:
                 it gave weights that are not usable.
             RunStoppedError: It was given up.
         """
-        _require_enough(self)
+        require_enough(self.aggregator, self.updates, self.label)
         # What is infinite in the end is refused; numpy's warnings would name no tensor.
         with ExitStack() as stack, np.errstate(over="ignore", invalid="ignore"):
             model = stack.enter_context(TensorReader(self.base))
             tensors = model.header.tensors.values()
             integers = frozenset(t.name for t in tensors if not holds_fractions(t.dtype))
             self.aggregator.begin(replace(self.context, integers=integers))
-            weights = _weights(self)
+            weights = weights_of(self.aggregator, self.updates, self.label)
             kept = None
             if isinstance(self.aggregator, StatefulAggregator):
                 kept = stack.enter_context(KeptState(self.aggregator, self.state, self.label))
@@ -126,37 +126,6 @@ class Combination:
                 for path in {one.base for one in self.updates if one.base is not None}
             }
             yield Walk(self, model, weights, kept=kept, older=older)
-
-
-def _require_enough(combination: Combination) -> None:
-    """Hold the rule to what it is defined for, whatever else let the round close."""
-    least = combination.aggregator.min_updates
-    number = sum(len(update.contributions) for update in combination.updates)
-    if number < least:
-        msg = f"{combination.label} needs {counted(least, 'update')}, and the round has {number}"
-        hint = f"raise min_num_clients to {least}, or choose another aggregator"
-        raise RunFailedError(msg, hint=hint, reason="MIN_UPDATES")
-
-
-def _weights(combination: Combination) -> npt.NDArray[np.float64]:
-    contributions = [one for update in combination.updates for one in update.contributions]
-    given = combination.aggregator.weigh(contributions)
-    weights = np.asarray(given, dtype=np.float64)
-    expected = (len(contributions),)
-    if weights.shape != expected or not np.isfinite(weights).all() or (weights < 0).any():
-        msg = f"{combination.label} gave weights that are not usable: {weights.tolist()}"
-        hint = f"weigh must return {counted(len(contributions), 'finite number')}, none below 0"
-        raise RunFailedError(msg, hint=hint, reason="AGGREGATOR")
-    return weights
-
-
-def _shares(updates: Sequence[Update], weights: npt.NDArray[np.float64]) -> list[float]:
-    shares, first = [], 0
-    for update in updates:
-        last = first + len(update.contributions)
-        shares.append(math.fsum(weights[first:last]))
-        first = last
-    return shares
 
 
 class Walk:
@@ -190,7 +159,7 @@ class Walk:
         self.model = model
         self._updates = combination.updates
         self.weights = weights
-        self.shares = _shares(combination.updates, weights)
+        self.shares = shares_of(combination.updates, weights)
         self.kept = kept
         self._older = older
         kinds = {u.contribution.kind for u in combination.updates}

@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from hashlib import sha256
 
 import pytest
 
+from mmar_runner.cli.main import main
 from mmar_runner.interfaces.observer import Topic
 from mmar_runner.testing.processes import free_port
 from tests.e2e.combiners.conftest import SAMPLES, Tree, models
@@ -54,6 +56,10 @@ def test_three_levels_make_them_too_and_the_root_names_every_site(
         "middle/site-2": SAMPLES["site-2"],
         "site-1": SAMPLES["site-1"],
     }
+    with suppress(SystemExit):
+        main(["report", str(root.workspace / "run_1")])
+    page = (root.workspace / "run_1" / "report.html").read_text()
+    assert "middle/low/site-3" in page
 
 
 def test_whoever_is_killed_comes_back_and_nothing_is_lost(

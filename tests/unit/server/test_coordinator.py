@@ -29,7 +29,8 @@ def _coordinator(disk: DiskWait) -> Coordinator:
     record = RunRecord(journal, RunState())
     reporter: Any = SimpleNamespace(waiting=lambda *_, **__: None, close=lambda: None)
     nobody: Any = None
-    closer: Any = SimpleNamespace(exchange=SimpleNamespace(look=lambda: None, close=AsyncMock()))
+    exchange = SimpleNamespace(look=lambda: None, close=AsyncMock())
+    closer: Any = SimpleNamespace(exchange=exchange, waiting="")
     return Coordinator(
         machine,
         nobody,

@@ -10,9 +10,12 @@ import pytest
 
 from mmar_runner.errors import RefusedError
 from mmar_runner.server.calls.reception import Reception, _Sender
+from mmar_runner.server.members.registry import Client
 from mmar_runner.server.rounds.open_round import OpenRound
 from mmar_runner.storage.model_schema import ModelSchema
 from mmar_runner.storage.spool import Spool
+from mmar_runner.wire.messages import UpdateBegin
+from tests.updates import facts
 
 
 class _SlowReception(Reception):
@@ -51,7 +54,8 @@ async def test_an_attempt_whose_call_is_cancelled_twice_does_not_keep_the_next_o
     model: Any = None
     current = OpenRound(0, model, 0.0)
     reception = _SlowReception(tmp_path, current)
-    sender: Any = SimpleNamespace(client="site-1", begin=SimpleNamespace(round=0))
+    session, begin = Client("site-1", "0" * 64, 0.0), UpdateBegin(round=0)
+    sender = _Sender(session, begin, facts(), 0.0)
     stream: Any = None
 
     first = asyncio.create_task(reception._exclusively(sender, stream))
