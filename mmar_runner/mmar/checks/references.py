@@ -66,6 +66,9 @@ class _Named:
         return _but_label(self.declaration) != _but_label(other.declaration)
 
 
+#: How the mend of a key begins that is another one's misspelt.
+_MISSPELT: Final = "Did you mean"
+
 _Scope = dict[str, list[_Named]]
 
 
@@ -146,12 +149,12 @@ def _check(look: Look, what: str, reference: _Named, scope: _Scope) -> None:
     _replaced_arguments(look, reference, target)
 
 
-def _stands_under_an_unknown_key(look: Look, document: Document, name: str) -> bool:
-    """Return True if a part of that name stands below a key that nobody reads, an error then."""
+def _stands_under_a_misspelt_key(look: Look, document: Document, name: str) -> bool:
+    """Return True if a part of that name stands below a misspelt key, which is an error then."""
     files = {one.file: one for one in (document, look.files.train) if one is not None}
     for found in look.findings.with_code("MMAR404"):
         one, path = files.get(found.file), tuple(found.pointer.split("/")[1:])
-        if one is None or not found.hint:
+        if one is None or not (found.hint or "").startswith(_MISSPELT):
             continue
         if any(name in _labels(item) for _, item in _objects(one.get(path), ())):
             if found.severity is not Severity.ERROR:
@@ -176,7 +179,7 @@ def _nowhere(look: Look, reference: _Named, scope: _Scope) -> None:
         meant = scope[near][0]
         if look.findings.is_wrong_at(meant.document, (*meant.path, "name")):
             return  # it is right, and the name that it means is misspelt, which was said
-    if _stands_under_an_unknown_key(look, reference.document, name):
+    if _stands_under_a_misspelt_key(look, reference.document, name):
         return  # nor would it be wrong, were that key not misspelt, which was said
     message = f"Nothing is named or labelled '{name}'."
     where = (*reference.path, "ref")

@@ -49,7 +49,7 @@ def more(mmar):
 @pytest.fixture
 def installed(monkeypatch):
     """What is installed is looked at, as it is outside of these tests."""
-    for name in ("lacks", "is_module", "definition"):
+    for name in ("absence", "is_module", "definition"):
         monkeypatch.setattr(installed_class, name, getattr(installed_names, name))
 
 
