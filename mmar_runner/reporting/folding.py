@@ -78,7 +78,7 @@ class Folding:
             Kind.RUN_ENDED: self._run_ended,
         }
         self._silent = {
-            *(Kind.CLIENT_LEFT, Kind.RUN_SETTLED),
+            *(Kind.CLIENT_LEFT, Kind.RUN_SETTLED, Kind.PARTIAL_MADE),
             *(Kind.MIN_CLIENTS_SET, Kind.TASK_GIVEN_AGAIN, Kind.TURN_PASSED),
             *(Kind.CROSS_SITE_BEGUN, Kind.CROSS_SITE_MODEL),
             *(Kind.CROSS_SITE_RESULT, Kind.CROSS_SITE_ENDED),
