@@ -109,7 +109,7 @@ class Guard:
             if not _free(component):
                 refuse("call", name)
             if str(mode) == "callable" and not _may_be_handed_on(component):
-                refuse("hand on, for others to call with arguments of their own,", name)
+                refuse("hand on for others to call", name)
             by_default = (n for n in _FETCHING if n not in arguments and _default(component, n))
             for one in (*refused_in(_with_texts(arguments)), *by_default):
                 refuse(
