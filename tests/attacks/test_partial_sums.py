@@ -61,22 +61,22 @@ LIES: dict[str, tuple[list[UpdateShare], dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("what", LIES)
-def test_a11_a_combiner_is_not_believed(plain: Any, what: str) -> None:
+def test_e11_a_combiner_is_not_believed(plain: Any, what: str) -> None:
     parts, said, reason = LIES[what]
     assert plain.refusal(lambda a: lie(a, parts, **said)) == reason
 
 
-def test_a11_a_sum_has_the_models_tensors_in_float64(plain: Any) -> None:
+def test_e11_a_sum_has_the_models_tensors_in_float64(plain: Any) -> None:
     play = lambda a: lie(a, [share()], sum_of(a.model, 2.0, np.float32))  # noqa: E731
     assert plain.refusal(play) == "SCHEMA"
 
 
-def test_a11_a_sum_is_finite(plain: Any) -> None:
+def test_e11_a_sum_is_finite(plain: Any) -> None:
     play = lambda a: lie(a, [share()], sum_of(a.model, math.inf))  # noqa: E731
     assert plain.refusal(play) == "NON_FINITE"
 
 
-def test_a11_a_site_speaks_for_itself_alone(plain: Any) -> None:
+def test_e11_a_site_speaks_for_itself_alone(plain: Any) -> None:
     """Whoever is no combiner has no parts, in whatever codec."""
     parts = [share()]
     play = lambda a: a.submit_inline(a.model, num_samples=2.0, parts=parts)  # noqa: E731

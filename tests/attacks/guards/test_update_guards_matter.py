@@ -113,9 +113,9 @@ class Run:
         parts["updates"] = self.updates = SimpleNamespace(keep=ignore)
         coordinator = Coordinator(machine, model, note_refusal=lambda *_: None, **parts)
         self.answers = coordinator.answers
-        session = SimpleNamespace(name="site-1")
+        session = SimpleNamespace(name="site-1", combines=False)
         members: Any = SimpleNamespace(authenticate=lambda *_: session, require_session=ignore)
-        members.arrived = ignore
+        members.arrived, members.tree = ignore, SimpleNamespace(had_combiners=False)
         schema = ModelSchema.from_header(parse_header(data, file_size=len(data)))
         terms: Any = {"durable": False, "run_number": 1, "spool": None}
         terms["sample_rule"] = {"site-1": 100.0}
@@ -165,7 +165,7 @@ async def test_b06_c05_the_check_of_what_is_said(
 ) -> None:
     evil = begin(update(count), **said)
     assert await Run(count).refuses(evil) == reason
-    monkeypatch.setattr(reception, guard, lambda *_: answer)
+    monkeypatch.setattr(reception, guard, lambda *_, **__: answer)
     kept = await Run(count).submit(evil)
     assert (kept.round, kept.num_samples) == (3, evil.num_samples)
 
