@@ -66,8 +66,12 @@ class CombinerWork:
 
     @property
     def evaluation(self) -> Evaluation:
-        """Nothing: no models of others are validated here."""
-        raise NotImplementedError
+        """Nobody asks for it: a combiner has no data to validate models on.
+
+        Raises:
+            TaskFailedError: Always.
+        """
+        raise TaskFailedError("a combiner validates no models: it has no data")
 
     def prepare(self) -> None:
         """Let clients in below: of a run that goes on at once, else with the first model."""

@@ -40,7 +40,7 @@ def _count_whatever_comes(patch: pytest.MonkeyPatch) -> None:
 
 
 def _stay_in_the_round(patch: pytest.MonkeyPatch) -> None:
-    def aggregated(self: RoundMachine, number: int) -> None:
+    def aggregated(self: RoundMachine, number: int, _following: int | None) -> None:
         if self._open is not None and self._open.closed and number == self._next_round:
             self._open = self._timer = None
 
