@@ -28,6 +28,8 @@ _REFUSALS: Final = {
     "METRICS",
     "TOO_LARGE",
     "TOO_MANY_ATTEMPTS",
+    "PARTS",
+    "COUNTED_TWICE",
     "OVERFLOW",
 }
 REASONS: Final = (*sorted(default_reasons() | _REFUSALS), OTHER)
