@@ -334,3 +334,38 @@ def test_thousands_of_references_that_lead_nowhere_are_told_in_time(job, catalog
     config["initialize"] = ["@p0"]
 
     assert len(ways(job(config), catalog)) == 50
+
+
+@pytest.mark.parametrize("name", ["..yaml", "..json", ".yml", "deep.d/..YAML"])
+def test_a_file_is_judged_whatever_else_its_name_is_if_monai_would_read_it(
+    job, catalog, policy, name
+):
+    """MONAI goes by how a name ends; such a name has no suffix elsewhere."""
+    folder = job()
+    hidden = folder / "bundle" / "configs" / name
+    hidden.parent.mkdir(exist_ok=True)
+    hidden.write_text(json.dumps({"extra": {"image": "/etc/hostname"}}))
+
+    report = validate(folder, catalog, policy=policy(data_folders=[])).report
+
+    file = f"bundle/configs/{name}"
+    assert ("MMAR706", "/extra/image") in [
+        (f.code, f.pointer) for f in report.findings if f.file == file
+    ]
+
+
+@pytest.mark.parametrize(
+    ("extra", "pointer"),
+    [
+        ({"path": "@network_def/../../../x"}, "/extra/path"),
+        ({"../../../x": 1}, "/extra/..~1..~1..~1x"),
+    ],
+)
+def test_a_path_behind_a_reference_and_a_key_that_is_a_path_are_judged(
+    job, catalog, policy, extra, pointer
+):
+    folder = job({**training(), "extra": extra})
+
+    found = errors(folder, catalog, policy=policy())
+
+    assert ("MMAR706", pointer) in found
