@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from mmar_runner.server.rounds.open_round import OpenRound
     from mmar_runner.server.rounds.round_aggregation import RoundAggregation
     from mmar_runner.server.rounds.update_blocks import Update
+    from mmar_runner.storage.coded_reader import BlockReader
     from mmar_runner.storage.header import TensorInfo
 
     Rows = npt.NDArray[np.float64]
@@ -226,7 +227,7 @@ def _of_file(path: Path, stretches: Sequence[Stretch]) -> Rows:
         return _read(reader, stretches)
 
 
-def _read(reader: Any, stretches: Sequence[Stretch]) -> Rows:
+def _read(reader: BlockReader, stretches: Sequence[Stretch]) -> Rows:
     read = []
     for info, start, count in stretches:
         block = np.empty(count, dtype=numpy_dtype(info.dtype))
