@@ -173,7 +173,7 @@ class _Session:
         files = await self._run_files(registration.run_number, registration.run_id)
         self._run_number, self._run_folder = files.number, files.folder
         work = self._work(files, registration)
-        heartbeat = Heartbeat(self._connection, self._settings)
+        heartbeat = Heartbeat(self._connection, self._settings, work.below)
         rounds = ClientRounds(self._connection, files, work, heartbeat, self._observer)
         work.prepare()
         try:

@@ -62,6 +62,7 @@ class SessionSettings:
         synthetic: Whether trainer and validator work on data that they make up: a dry run.
         combines: Whether the session is a combiner's: it sends sums of what comes from below, and
             its MMAR was validated with its server part.
+        serves_at: Where a combiner's clients call it, ``host:port``; empty for a client.
     """
 
     spec: MmarSpec
@@ -87,6 +88,7 @@ class SessionSettings:
     filter_key: bytes | None = None
     synthetic: bool = False
     combines: bool = False
+    serves_at: str = ""
 
     @property
     def task_name(self) -> str:

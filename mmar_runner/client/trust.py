@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from mmar_runner.errors import CertificateError, SignatureError
@@ -33,6 +33,7 @@ class ClientTrust:
             closes it.
         target: The server that is spoken to, ``host:port``; it need not be the kit's.
         policy: What the site blocks while a session lasts; None if it has no policy.
+        combiner: The combiner that must answer there; empty where any server of the project may.
     """
 
     kit: StartupKit
@@ -40,6 +41,11 @@ class ClientTrust:
     audit: AuditLog
     target: str
     policy: FollowedPolicy | None = None
+    combiner: str = ""
+
+    def below(self, combiner: str, target: str) -> ClientTrust:
+        """Return the trust of a session below the combiner that the site was assigned to."""
+        return replace(self, target=target, combiner=combiner)
 
     @property
     def tls(self) -> TlsFiles:
@@ -95,7 +101,7 @@ class ClientTrust:
         Raises:
             CertificateError: CERT_REVOKED, ROLE, CERT_PROJECT or CERT_INVALID.
         """
-        judge_server(certificate, self.kit, self.revocations, self.target)
+        judge_server(certificate, self.kit, self.revocations, self.target, combiner=self.combiner)
 
     def refused(self, error: MmarRunnerError) -> None:
         """Write down that a session ends because one side refuses the other.
@@ -119,7 +125,12 @@ class ClientTrust:
 
 
 def judge_server(
-    certificate: bytes, kit: StartupKit, revocations: RevocationMemory, target: str
+    certificate: bytes,
+    kit: StartupKit,
+    revocations: RevocationMemory,
+    target: str,
+    *,
+    combiner: str = "",
 ) -> None:
     """Refuse a server that has no certificate of the project's server, or a revoked one.
 
@@ -130,6 +141,7 @@ def judge_server(
         kit: Whoever asks.
         revocations: What is revoked.
         target: Where the server is, for the sentence.
+        combiner: The combiner that it must be; empty if it may be any server.
 
     Raises:
         CertificateError: CERT_REVOKED, ROLE, CERT_PROJECT or CERT_INVALID.
@@ -146,6 +158,9 @@ def judge_server(
     if shown.identity.role not in {Role.SERVER, Role.COMBINER}:
         msg = f"{who}, which is no server"
         raise CertificateError(msg, reason="ROLE", hint="is it the right server?")
+    if combiner and (shown.identity.role, shown.identity.name) != (Role.COMBINER, combiner):
+        msg = f"{who}, and not that of the combiner {combiner}, to which this site is assigned"
+        raise CertificateError(msg, reason="ROLE", hint="has its address another owner now?")
     if revocations.current.revokes_certificate(shown.serial):
         msg = f"{who}, which was revoked (serial {shown.serial})"
         hint = (

@@ -98,6 +98,8 @@ def spec_below(server: ServerSpec, told: RegisterReply) -> ServerSpec:
         start_round=told.start_round,
         num_rounds=told.num_rounds,
         validate_every=told.validate_every or None,
+        # The parent says with every task of how many it needs updates.
+        min_num_clients=1 if told.assigns else server.min_num_clients,
         checkpoint=None,
         model_persistor=None,
         model_validator=None,

@@ -16,18 +16,22 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mmar_runner.federation.run_status import RunEndStatus
+    from mmar_runner.server.members.registry import SiteBelow
     from mmar_runner.server.upstream import GivenModel, Rounds, SumMade
+    from mmar_runner.wire.messages import RegisterReply
 
 
 class Uplink:
     """The way up, of one run above: see `mmar_runner.server.upstream.Upstream`.
 
     Args:
-        run: Names that run as it stands.
+        told: What the parent says of that run.
     """
 
-    def __init__(self, run: str) -> None:
-        self.run = run
+    def __init__(self, told: RegisterReply) -> None:
+        self.run = f"{told.run_id}/{told.epoch}"
+        self.run_id, self.run_number = told.run_id, told.run_number
+        self.assigns = told.assigns
         self._model: GivenModel | None = None
         self._destination: Path | None = None
         self._answer: asyncio.Future[SumMade] | None = None
@@ -51,7 +55,12 @@ class Uplink:
         self._answer = asyncio.get_running_loop().create_future()
         self._notify()
         self._pass_what_is_older()
+        self._expect()
         return self._answer
+
+    def sites(self) -> list[SiteBelow]:
+        """Return what the sites below do; nothing before the rounds have begun."""
+        return [] if self._rounds is None else self._rounds.sites()
 
     def end(self, status: RunEndStatus, reason: str) -> None:
         """The run above is over."""
@@ -76,6 +85,7 @@ class Uplink:
         """Have the rounds, which have begun, hear of what is decided above."""
         self._rounds = rounds
         self._pass_what_is_older()
+        self._expect()
         if self._end is not None:
             rounds.end(*self._end)
 
@@ -92,9 +102,11 @@ class Uplink:
             model, answer, destination = self._model, self._answer, self._destination
             if model is not None and model.round > number:
                 return model
-            wanted = model is not None and model.round == number
-            if wanted and destination is not None and answer is not None and not answer.done():
-                return SumWanted(destination)
+            if model is None or model.round != number:
+                await self._until_changed()
+                continue
+            if destination is not None and answer is not None and not answer.done():
+                return SumWanted(destination, model.expected)
             await self._until_changed()
 
     def hand_up(self, made: SumMade) -> None:
@@ -115,6 +127,11 @@ class Uplink:
         rounds, model = self._rounds, self._model
         if rounds is not None and model is not None and model.round > rounds.next_round:
             rounds.pass_round()
+
+    def _expect(self) -> None:
+        rounds, model = self._rounds, self._model
+        if rounds is not None and model is not None and model.expected is not None:
+            rounds.expect(model.expected)
 
     def _notify(self) -> None:
         changed, self._changed = self._changed, asyncio.Event()

@@ -12,15 +12,18 @@ from mmar_runner.client.files.pending import PendingUpdate
 from mmar_runner.client.tasks.failure_words import failure_words
 from mmar_runner.combiner.uplink import Uplink
 from mmar_runner.errors import RunStoppedError, TaskFailedError
+from mmar_runner.federation.assignment import Expected
 from mmar_runner.federation.run_status import RunStatus
 from mmar_runner.interfaces.client_trainer import tell_nobody
 from mmar_runner.interfaces.update import UpdateFacts
+from mmar_runner.server.members.below import STATES
 from mmar_runner.server.upstream import GivenModel
 from mmar_runner.storage.atomic import translated
 from mmar_runner.storage.codec_names import PARTIAL
 from mmar_runner.storage.tensor_files import sha256_file
 from mmar_runner.waiting.threads import in_thread
 from mmar_runner.wire.limits import CHUNK_BYTES
+from mmar_runner.wire.messages import ClientState, SiteState
 from mmar_runner.wire.update_facts import announce
 
 if TYPE_CHECKING:
@@ -36,6 +39,7 @@ if TYPE_CHECKING:
     from mmar_runner.server.upstream import SumMade
     from mmar_runner.wire.messages import RegisterReply, TaskFailure
 
+_UNKNOWN: Final = ClientState.CLIENT_STATE_UNKNOWN
 #: The most bytes that may be said of the sites in one sum: what a server reads as one message,
 #: but for the sum itself, if that is small, and what is said of the call.
 MOST_SAID_BYTES: Final = 2 * CHUNK_BYTES - (16 << 10)
@@ -61,7 +65,7 @@ class CombinerWork:
         self._files = files
         self._told = told
         self._below = below
-        self._uplink = Uplink(f"{told.run_id}/{told.epoch}")
+        self._uplink = Uplink(told)
         self._beginning: asyncio.Task[asyncio.Task[RunOutcome]] | None = None
 
     @property
@@ -94,7 +98,7 @@ class CombinerWork:
             files.forget_pending()  # its file is written over
         assert self._beginning is not None  # noqa: S101 - it was prepared
         serving = await asyncio.shield(self._beginning)
-        given = GivenModel(model.round, model.path, model.sha256)
+        given = GivenModel(model.round, model.path, model.sha256, self._expected(model))
         answer = self._uplink.give(given, files.update)
         awaited: set[asyncio.Future[Any]] = {answer, serving}
         try:
@@ -106,6 +110,18 @@ class CombinerWork:
         update = await self._pending(answer.result(), model, time.monotonic() - begun)
         files.keep_pending(update)
         return update
+
+    def below(self) -> list[SiteState]:
+        """Return what the sites below do, for the parent to know."""
+        return [
+            SiteState(path=one.path, state=STATES.get(one.state, _UNKNOWN), round=one.round)
+            for one in self._uplink.sites()
+        ]
+
+    def _expected(self, model: ReceivedModel) -> Expected | None:
+        if not self._told.assigns:
+            return None
+        return Expected(frozenset(model.sites), model.needed)
 
     def words_for(self, error: MmarRunnerError) -> TaskFailure:
         """Return what of a failure the parent is told."""

@@ -45,6 +45,19 @@ class TaskGivenAgain:
 
 
 @dataclass(frozen=True, slots=True)
+class UpdateTakenBack:
+    """A combiner's sum does not count any more: it is to send another one for the round.
+
+    Attributes:
+        client: Whose it is.
+        round: The open round.
+    """
+
+    client: str
+    round: int
+
+
+@dataclass(frozen=True, slots=True)
 class UpdateAccepted:
     """A client's update for a round was accepted."""
 
@@ -116,6 +129,7 @@ Event: TypeAlias = (
     | ClientRemoved
     | MinimumChanged
     | TaskGivenAgain
+    | UpdateTakenBack
     | UpdateAccepted
     | UpdateFailed
     | UpdatesWithdrawn

@@ -90,6 +90,10 @@ class Opening:
             return 1
         return max(least, expected) if self._first and expected is not None else least
 
+    def there(self, active: AbstractSet[str]) -> int:
+        """Return how many of those whom a round needs to open are there."""
+        return self._sites.there(active)
+
     @property
     def takes_turns(self) -> bool:
         """Whether one client works at a time."""
@@ -102,7 +106,8 @@ class Opening:
 
     def is_due(self, number: int, active: AbstractSet[str]) -> bool:
         """Return True if the next round is to open, with those who are there."""
-        return bool(self._participants) or len(active | self._accepted) >= self.needed(number)
+        there = self._sites.there(active | self._accepted)
+        return bool(self._participants) or there >= self.needed(number)
 
     def book(self, number: int, active: AbstractSet[str], now: float) -> RoundBook:
         """Return the book of a round that opens; what an earlier process knew is used up.

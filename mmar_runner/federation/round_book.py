@@ -81,6 +81,13 @@ class RoundBook:
             if self.have() < self.quorum:
                 self.enough_at = None
 
+    def take_back(self, client: str) -> None:
+        """Count a client's update no more: it is to send another one."""
+        self.accepted.discard(client)
+        self.give_again(client)
+        if self.have() < self.quorum:
+            self.enough_at = None
+
     def need(self, quorum: int, now: float) -> None:
         """Need updates of so many sites from now on."""
         self.quorum = quorum

@@ -166,10 +166,9 @@ class RoundMachine:
             return ""
         book = self._open
         if book is None:
-            there = (
-                f"{len(self._active)} of {self._opening.needed(self._next_round)} clients are there"
-            )
-            return f"round {self._next_round}: {there}"
+            there = self._opening.there(self._active)
+            needed = self._opening.needed(self._next_round)
+            return f"round {self._next_round}: {there} of {needed} clients are there"
         if book.closed:
             return f"round {self._next_round}: aggregating {len(book.accepted)} updates"
         between = ", " if describe is None else "; "
@@ -212,6 +211,8 @@ class RoundMachine:
                 self._change_minimum(number, now)
             case events.TaskGivenAgain(client):
                 return self._given_again(client)
+            case events.UpdateTakenBack(client, number):
+                return self._taken_back(client, number)
         return []
 
     def _joined(self, client: str) -> list[actions.Action]:
@@ -252,6 +253,13 @@ class RoundMachine:
         if book is None or not self.works(client) or client in book.accepted:
             return []
         book.give_again(client)
+        return [self._invite(book, client)] if client in self._active else []
+
+    def _taken_back(self, client: str, number: int) -> list[actions.Action]:
+        book = self._open_for(number)
+        if book is None or client not in book.accepted:
+            return []
+        book.take_back(client)
         return [self._invite(book, client)] if client in self._active else []
 
     def _failed(self, client: str, number: int, reason: str) -> list[actions.Action]:
@@ -392,6 +400,6 @@ class RoundMachine:
 
 
 def _have(book: RoundBook) -> str:
-    instances = len(book.accepted) - book.have()
+    instances = max(0, len(book.accepted) - book.have())  # a combiner is of many sites
     further = f" and {instances} of further instances" if instances else ""
     return f"{book.have()} of {book.quorum} updates{further}"

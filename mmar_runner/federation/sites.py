@@ -42,6 +42,10 @@ class Sites:
         """Return of how many sites clients are."""
         return len(self.of_all(clients))
 
+    def there(self, clients: Iterable[str]) -> int:
+        """Return how many clients are there for a round to open: further instances, too."""
+        return len(set(clients))
+
     def absent(self, clients: Iterable[str]) -> set[str]:
         """Return the admitted sites of which none of these clients is."""
         return set(self.admitted) - self.of_all(clients)

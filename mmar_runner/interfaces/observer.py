@@ -24,6 +24,7 @@ class Topic(StrEnum):
     CLIENT_REMOVED = "client_removed"  # client, reason, round (None if it had no part), message
     MIN_CLIENTS = "min_clients"  # number, before, round; an administrator changed it
     TASK_GIVEN_AGAIN = "task_given_again"  # client, round; by an administrator
+    ASSIGNED = "assigned"  # client, combiner, before (empty at first); at a client also target
     TURN_PASSED = "turn_passed"  # client, before, round; a lost client's turn went to another
     CLIENT_STATE = "client_state"  # client, state (idle, training, validating); step, steps if told
     ROUND_STARTED = "round_started"  # round, num_rounds, participants

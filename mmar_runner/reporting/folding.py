@@ -67,6 +67,7 @@ class Folding:
             Kind.CLIENT_REMOVED: self._client_removed,
             Kind.ROUND_OPENED: self._round_opened,
             Kind.UPDATE_ACCEPTED: self._update_accepted,
+            Kind.UPDATE_TAKEN_BACK: self._taken_back,
             Kind.UPDATE_REFUSED: self._refused,
             Kind.TASK_FAILED: self._refused,
             Kind.ROUND_CLOSED: self._round_closed,
@@ -78,7 +79,8 @@ class Folding:
             Kind.RUN_ENDED: self._run_ended,
         }
         self._silent = {
-            *(Kind.CLIENT_LEFT, Kind.RUN_SETTLED, Kind.PARTIAL_MADE),
+            *(Kind.CLIENT_LEFT, Kind.RUN_SETTLED, Kind.CLIENT_ASSIGNED),
+            *(Kind.PARTIAL_MADE, Kind.PARTIAL_REOPENED),
             *(Kind.MIN_CLIENTS_SET, Kind.TASK_GIVEN_AGAIN, Kind.TURN_PASSED),
             *(Kind.CROSS_SITE_BEGUN, Kind.CROSS_SITE_MODEL),
             *(Kind.CROSS_SITE_RESULT, Kind.CROSS_SITE_ENDED),
@@ -142,6 +144,11 @@ class Folding:
         self._updates[str(event.data["client"])] = event.data
         if self.history.open is not None:
             self.history.open.updates += 1
+
+    def _taken_back(self, event: JournalEvent) -> None:
+        taken = self._updates.pop(str(event.data["client"]), None)
+        if taken is not None and self.history.open is not None:
+            self.history.open.updates -= 1
 
     def _refused(self, event: JournalEvent) -> None:
         data = event.data

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Final
 
 from mmar_runner.errors import DiskFullError
 from mmar_runner.federation.run_status import RunStatus
-from mmar_runner.federation.sites import NO_SITES
 from mmar_runner.interfaces.exchange import ExchangeHandler
 from mmar_runner.security.tokens import TokenMint, workspace_secret
+from mmar_runner.server.calls.discovery import Discovery
 from mmar_runner.server.calls.downloads import Downloads
 from mmar_runner.server.calls.packages import Deployment, PackageDesk
 from mmar_runner.server.calls.reception import Reception
@@ -28,7 +28,6 @@ from mmar_runner.server.cross_site.models_out import ModelsToValidate
 from mmar_runner.server.members.members import Members
 from mmar_runner.server.members.refusals import LateRefusals
 from mmar_runner.server.members.registry import ClientRegistry
-from mmar_runner.server.members.tree import Tree, obstacle
 from mmar_runner.server.members.watch import Watch
 from mmar_runner.server.parts import RunParts
 from mmar_runner.server.records.cross_site_results import CrossSiteResults
@@ -53,6 +52,7 @@ from mmar_runner.server.telling.events import EventDispatcher
 from mmar_runner.server.telling.failures import FailureDesk
 from mmar_runner.server.telling.reporter import Reporter
 from mmar_runner.server.telling.space import DiskWait
+from mmar_runner.server.tree_parts import make_controller, make_tree, run_number, sites_of
 from mmar_runner.storage.codec_names import NONE
 from mmar_runner.storage.codecs import CODECS
 from mmar_runner.storage.spool import Spool
@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     from mmar_runner.server.calls.windows import SharedWindow
     from mmar_runner.server.components.building import ServerComponents
     from mmar_runner.server.gate.guard import Guard
+    from mmar_runner.server.members.tree import Tree
     from mmar_runner.server.opening import OpenedRun
     from mmar_runner.server.settings import ServerSettings
 
@@ -87,10 +88,11 @@ def assemble(
     started_at = asyncio.get_running_loop().time() - opened.record.state.wall_seconds
     summary = _summary(settings, opened)
     failures = FailureDesk(opened.record, observer, folder.logs)
-    labels = [spec.label for spec in server.handlers]
-    handlers = list(zip(labels, components.handlers, strict=True))
+    handlers = list(zip((s.label for s in server.handlers), components.handlers, strict=True))
     dispatcher = EventDispatcher(handlers, plugins, folder, failures.note)
-    sites = NO_SITES if settings.trust is None else settings.trust.sites
+    tree = make_tree(settings, components, opened)
+    number = run_number(settings, opened)
+    sites = sites_of(settings, tree)
     machine = make_machine(settings, components, opened, sites)
     results = ResultDesk(
         components.processors, folder, newest_round=lambda: machine.round, note=failures.note
@@ -160,8 +162,10 @@ def assemble(
         after=desk,
         buffers=make_buffers(components, opened, assignments),
     )
-    tree = _tree(settings, components, opened)
-    members = _members(settings, opened, coordinator, observer, guard, registry=registry, tree=tree)
+    members = _members(
+        settings, opened, coordinator, observer, guard, registry=registry, tree=tree, number=number
+    )
+    controller = make_controller(tree, opened, members, coordinator, observer=observer, guard=guard)
     desk.members = members
     reporter.expect(sites, members.present)
     board = Board(
@@ -179,9 +183,14 @@ def assemble(
     )
     soundness = Soundness(opened.models, assignments, coordinator.interrupt)
     window = download_window()
-    packed = server.compression != NONE
     downloads = Downloads(
-        assignments, members, opened.models, soundness, window=window, packed=packed
+        assignments,
+        members,
+        opened.models,
+        soundness,
+        window=window,
+        packed=server.compression != NONE,
+        **({} if controller is None else {"expected": controller.expected}),
     )
     reception = Reception(
         coordinator.answers,
@@ -189,24 +198,25 @@ def assemble(
         spool,
         opened.schema,
         codec=codec,
-        packed=packed,
+        packed=server.compression != NONE,
         durable=settings.durable,
-        run_number=folder.number,
+        run_number=number,
         sample_rule=server.max_num_samples,
         sites=sites,
         exchange=exchange,
         rule=None if tree.obstacle else rule,
+        **({} if controller is None else {"check_sites": controller.check}),
     )
     best_models = BestModels(
         desk,
         members,
         opened.schema,
         durable=settings.durable,
-        run_number=folder.number,
-        packed=packed,
+        run_number=number,
+        packed=server.compression != NONE,
     )
     servicer = Servicer(
-        _welcome(settings, opened, codec.name),
+        _welcome(settings, opened, codec.name, number),
         assignments=assignments,
         members=members,
         downloads=downloads,
@@ -214,11 +224,12 @@ def assemble(
         results=results,
         best_models=best_models,
         to_validate=ModelsToValidate(
-            desk, members, opened.models, window=window, run_number=folder.number
+            desk, members, opened.models, window=window, run_number=number
         ),
         exchange=exchange,
         revocations=guard.revocations,
     )
+    packages = _packages(settings, opened, observer, guard, reporter, window=window)
     return RunParts(
         opened,
         started_at,
@@ -243,7 +254,9 @@ def assemble(
             digest=settings.spec.digest,
             end=coordinator.fail,
         ),
-        _packages(settings, opened, observer, guard, reporter, window=window),
+        packages,
+        Discovery(packages, controller, digest=settings.spec.digest),
+        controller,
         components.workflow.max_staleness or 0,
         combining,
         settings.upstream,
@@ -281,6 +294,7 @@ def _members(
     *,
     registry: ClientRegistry,
     tree: Tree,
+    number: int,
 ) -> Members:
     secret = workspace_secret(settings.workspace / "token.key")
     return Members(
@@ -291,19 +305,9 @@ def _members(
         mint=TokenMint(secret, lifetime=settings.token_seconds),
         guard=guard,
         task_name=settings.server.task_name,
-        run_number=opened.folder.number,
+        run_number=number,
         epoch=opened.record.state.epoch,
         tree=tree,
-    )
-
-
-def _tree(settings: ServerSettings, components: ServerComponents, opened: OpenedRun) -> Tree:
-    """Return what this server is in a tree."""
-    accepted = opened.record.state.accepted.values()
-    return Tree(
-        obstacle(settings.server, components.aggregator, components.workflow),
-        is_combiner=settings.upstream is not None,
-        had_combiners=any(one.update.facts.parts for one in accepted),
     )
 
 
@@ -347,15 +351,17 @@ def _validator(settings: ServerSettings, opened: OpenedRun) -> ServerValidator |
     return ServerValidator(settings, opened.folder, server.model_validator)
 
 
-def _welcome(settings: ServerSettings, opened: OpenedRun, codec: str) -> RegisterReply:
+def _welcome(settings: ServerSettings, opened: OpenedRun, codec: str, number: int) -> RegisterReply:
+    above = settings.upstream
     return RegisterReply(
-        run_number=opened.folder.number,
+        run_number=number,
         seed=opened.record.state.seed,
         num_rounds=settings.server.num_rounds,
         start_round=settings.server.start_round,
         server_mmar_digest=settings.spec.digest,
         epoch=opened.record.state.epoch,
-        run_id=opened.record.state.run_id,
+        run_id=opened.record.state.run_id if above is None else above.run_id,
+        assigns=settings.assigns,
         validate_every=settings.server.validate_every or 0,
         update_codec=_told(codec),
         compression=_told(settings.server.compression),

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mmar_runner.federation.run_status import RunStatus, run_end
+from mmar_runner.server.members.rounds_below import RoundsBelow
 
 if TYPE_CHECKING:
+    from mmar_runner.server.calls.discovery import Discovery
     from mmar_runner.server.calls.downloads import Downloads
     from mmar_runner.server.calls.packages import PackageDesk
     from mmar_runner.server.calls.reception import Reception
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from mmar_runner.server.components.validator import ServerValidator
     from mmar_runner.server.cross_site.best_models import BestModels
     from mmar_runner.server.gate.guard import Guard
+    from mmar_runner.server.members.controller import Controller
     from mmar_runner.server.members.members import Members
     from mmar_runner.server.members.watch import Watch
     from mmar_runner.server.opening import OpenedRun
@@ -53,6 +56,8 @@ class RunParts:
     guard: Guard
     watch: Watch
     packages: PackageDesk | None
+    discovery: Discovery
+    controller: Controller | None = None
     max_staleness: int = 0
     combining: Combines | None = None
     upstream: Upstream | None = None
@@ -70,7 +75,9 @@ class RunParts:
         self.watch.begin()
         self.coordinator.begin()
         if self.upstream is not None:
-            self.upstream.attach(self.coordinator)
+            self.upstream.attach(RoundsBelow(self.coordinator, self.members))
+        if self.controller is not None:
+            self.controller.begin()
 
     def conclude(self) -> None:
         """Take back that an earlier process ended the run, and who may not know of it."""

@@ -78,7 +78,7 @@ class OwnPlace(Place):
         server = build_server(
             parts.servicer,
             parts.guard.gate,
-            discovery=parts.packages,
+            discovery=parts.discovery,
             max_connections=self._max_connections,
         )
         try:

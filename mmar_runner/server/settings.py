@@ -49,6 +49,8 @@ class ServerSettings:
             this server knows.
         synthetic: Whether a model validator works on data that it makes up: a dry run.
         upstream: The way up, if this server is a combiner; None for one that makes the models.
+        pinned: Of a server that assigns clients to its combiners (``min_num_clients`` counts them
+            then): the one combiner that a client must have, by the client's name; None elsewhere.
     """
 
     spec: MmarSpec
@@ -71,6 +73,7 @@ class ServerSettings:
     known_key: bytes | None = field(default=None, repr=False)
     synthetic: bool = False
     upstream: Upstream | None = None
+    pinned: Mapping[str, str] | None = None
 
     @property
     def server(self) -> ServerSpec:
@@ -79,6 +82,11 @@ class ServerSettings:
             msg = f"{self.spec.name} was validated without its server part"
             raise ValueError(msg)
         return self.spec.server
+
+    @property
+    def assigns(self) -> bool:
+        """Whether it assigns clients to its combiners."""
+        return self.pinned is not None
 
     @property
     def durable(self) -> bool:

@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from mmar_runner.federation.assignment import Expected
     from mmar_runner.federation.run_status import RunEndStatus
     from mmar_runner.interfaces.aggregator import UpdateKind
     from mmar_runner.interfaces.update import Part
+    from mmar_runner.server.members.registry import SiteBelow
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +28,13 @@ class GivenModel:
         round: The round whose model it is.
         path: Where it lies, until the next one is asked for.
         sha256: Of the file, hex.
+        expected: What the parent expects of that round's sum; None where it assigns nobody.
     """
 
     round: int
     path: Path
     sha256: str
+    expected: Expected | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +43,11 @@ class SumWanted:
 
     Attributes:
         destination: Where that is to be written.
+        expected: What the parent expects of it; None where it assigns nobody.
     """
 
     destination: Path
+    expected: Expected | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +66,7 @@ class SumMade:
 
 
 class Rounds(Protocol):
-    """The rounds of a combiner, as whoever stands above may end them; see `Coordinator`."""
+    """The rounds of a combiner, as whoever stands above decides about them: `RoundsBelow`."""
 
     @property
     def next_round(self) -> int:
@@ -75,15 +81,30 @@ class Rounds(Protocol):
         """The run has ended above."""
         ...
 
+    def expect(self, expected: Expected) -> None:
+        """Let in whom the parent assigned, and have a round need updates of so many of them."""
+        ...
+
+    def sites(self) -> list[SiteBelow]:
+        """Return what the sites below do."""
+        ...
+
 
 class Upstream(Protocol):
     """The way up, of one run.
 
     Attributes:
         run: Names the parent's run: what belongs to another one is not gone on with.
+        run_id: The run's name at the root, under which clients keep what is theirs, whichever
+            combiner they work below.
+        run_number: Its number there.
+        assigns: Whether the parent says whom this combiner may let in.
     """
 
     run: str
+    run_id: str
+    run_number: int
+    assigns: bool
 
     async def first_model(self) -> GivenModel:
         """Wait for the model to begin with; nobody asks if a run is gone on with.

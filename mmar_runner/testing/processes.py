@@ -251,6 +251,7 @@ class RunningClient(RunningProgram):
         options: Further arguments.
         variables: ``--set`` values.
         kit: Its start-up kit; None speaks plain text.
+        asks: Whether it asks the server which combiner to work below.
         environment: The whole environment, or None for this process's.
     """
 
@@ -263,10 +264,12 @@ class RunningClient(RunningProgram):
         *options: str,
         variables: Mapping[str, Any] | None = None,
         kit: Path | None = None,
+        asks: bool = False,
         environment: Mapping[str, str] | None = None,
     ) -> None:
         self.workspace = workspace / name
-        arguments = ["run-client", *([] if mmar is None else [str(mmar)]), "--server", server]
+        where = ["--controller" if asks else "--server", server]
+        arguments = ["run-client", *([] if mmar is None else [str(mmar)]), *where]
         arguments += [*_kit(kit), *([] if kit else ["--name", name])]
         arguments += ["--workspace", str(workspace), *_settings(variables), *options]
         label = f"{name}-{time.monotonic_ns()}"

@@ -89,6 +89,7 @@ class Handlers:
         discovery = {
             "GetPackage": self._streamed(servicer.get_package, methods.GET_PACKAGE),
             "Decline": self._unary(servicer.decline, methods.DECLINE),
+            "Assign": self._unary(servicer.assign, methods.ASSIGN),
         }
         return grpc.method_handlers_generic_handler(methods.DISCOVERY, discovery)
 

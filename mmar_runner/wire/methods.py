@@ -12,6 +12,8 @@ from mmar_runner.wire.messages import (
     AdminReply,
     AdminReplyReceipt,
     AdminRequest,
+    AssignReply,
+    AssignRequest,
     CrossSiteResult,
     CrossSiteResultReply,
     DeclineReply,
@@ -131,6 +133,9 @@ GET_PACKAGE: Final[Method[GetPackageRequest, Any]] = Method(
 )
 DECLINE: Final[Method[DeclineRequest, DeclineReply]] = _plain(
     DISCOVERY, "Decline", DeclineRequest, DeclineReply
+)
+ASSIGN: Final[Method[AssignRequest, AssignReply]] = _plain(
+    DISCOVERY, "Assign", AssignRequest, AssignReply
 )
 RETRIEVE: Final[Method[RetrieveRequest, AdminRequest]] = _plain(
     ADMIN_COMMUNICATING, "Retrieve", RetrieveRequest, AdminRequest

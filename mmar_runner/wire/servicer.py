@@ -22,6 +22,8 @@ if TYPE_CHECKING:
         AdminReply,
         AdminReplyReceipt,
         AdminRequest,
+        AssignReply,
+        AssignRequest,
         CrossSiteResult,
         CrossSiteResultReply,
         DeclineReply,
@@ -136,6 +138,10 @@ class DiscoveryServicer(ABC):
     @abstractmethod
     async def decline(self, request: DeclineRequest, peer: Peer) -> DeclineReply:
         """Hear that a site will not run the MMAR."""
+
+    @abstractmethod
+    async def assign(self, request: AssignRequest, peer: Peer) -> AssignReply:
+        """Say which combiner a client is to work below."""
 
 
 class RequestsServicer(ABC):

@@ -17,6 +17,8 @@ from mmar_runner.wire.status import translate
 if TYPE_CHECKING:
     from mmar_runner.wire.codec import ModelItem, PackageItem, ReplyItem, UpdateItem
     from mmar_runner.wire.messages import (
+        AssignReply,
+        AssignRequest,
         CrossSiteResult,
         CrossSiteResultReply,
         DeclineReply,
@@ -212,6 +214,7 @@ class DiscoveryStub:
     def __init__(self, channel: grpc.aio.Channel, target: str = "the server") -> None:
         self._target = target
         self._decline = unary_call(channel, methods.DECLINE)
+        self._assign = unary_call(channel, methods.ASSIGN)
         self._get_package: Any = channel.unary_stream(
             methods.GET_PACKAGE.path,
             request_serializer=methods.GET_PACKAGE.encode_request,
@@ -240,6 +243,17 @@ class DiscoveryStub:
             WireError: The server did not take it.
         """
         return await translated_call(self._decline(request, timeout=timeout), self._target)
+
+    async def assign(self, request: AssignRequest, *, timeout: float | None = None) -> AssignReply:
+        """Ask which combiner to work below.
+
+        Raises:
+            WireError: The server refused to say, or nobody answered.
+        """
+        reply: AssignReply = await translated_call(
+            self._assign(request, timeout=timeout), self._target
+        )
+        return reply
 
 
 def unary_call(

@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mmar_runner.errors import RefusedError
+from mmar_runner.server.calls.discovery import unmatched
 from mmar_runner.wire.servicer import DiscoveryServicer
 
 if TYPE_CHECKING:
@@ -14,7 +15,13 @@ if TYPE_CHECKING:
     from mmar_runner.server.calls.packages import PackageDesk
     from mmar_runner.wire.codec import SentPackageItem
     from mmar_runner.wire.gate import Peer
-    from mmar_runner.wire.messages import DeclineReply, DeclineRequest, GetPackageRequest
+    from mmar_runner.wire.messages import (
+        AssignReply,
+        AssignRequest,
+        DeclineReply,
+        DeclineRequest,
+        GetPackageRequest,
+    )
 
 
 class CurrentPackage(DiscoveryServicer):
@@ -47,6 +54,11 @@ class CurrentPackage(DiscoveryServicer):
     async def decline(self, request: DeclineRequest, peer: Peer) -> DeclineReply:
         """Note that a site will not run the MMAR, and why."""
         return await self._require().decline(request, peer)
+
+    async def assign(self, request: AssignRequest, peer: Peer) -> AssignReply:
+        """Assign nobody: combiners below a server that stands have clients of their own."""
+        del request, peer
+        return unmatched("a server that stands assigns nobody: give --server, or use its kit")
 
     def _require(self) -> PackageDesk:
         if self._desk is None:

@@ -22,6 +22,12 @@ from mmar_runner.cli.options import (
 )
 from mmar_runner.cli.output import echo_hint, echo_json, json_option, say
 from mmar_runner.cli.starting.again import execute_again
+from mmar_runner.cli.starting.assigning import (
+    admit_loopback,
+    combiner_option,
+    controller_option,
+    require_controller,
+)
 from mmar_runner.cli.starting.believed_client import believed_name, believed_settings
 from mmar_runner.cli.starting.client_site import ClientSite
 from mmar_runner.cli.starting.kits import DEFAULT_ADDRESS, require_kit_or_insecure
@@ -29,6 +35,7 @@ from mmar_runner.cli.starting.running_already import naming_who_runs
 from mmar_runner.cli.starting.signals import stop_on_signals
 from mmar_runner.cli.starting.validated import parse_settings, say_settings
 from mmar_runner.cli.views.progress import make_observer
+from mmar_runner.client.roaming import run_roaming
 from mmar_runner.client.session import SessionOutcome, run_session
 from mmar_runner.client.settings import SessionSettings, smaller
 from mmar_runner.errors import RefusedError, RunStoppedError, UsageError
@@ -60,6 +67,8 @@ _RUNNING: Final = (
     help="Where the server listens.  "
     f"[default: the kit's; without one the MMAR's if loopback, else {DEFAULT_ADDRESS}]",
 )
+@controller_option
+@combiner_option
 @click.option("--name", help="This client's name in the federation.")
 @click.option(
     "--instance",
@@ -99,6 +108,8 @@ def command(
     context: click.Context,
     mmar: Path | None,
     server: str | None,
+    controller: str | None,
+    combiner: str | None,
     name: str | None,
     instance: int | None,
     workspace: Path | None,
@@ -125,30 +136,40 @@ def command(
     run after run, what they order and the site allows.
     """
     require_kit_or_insecure(kit, insecure=insecure)
+    require_controller(controller, server, combiner)
     plugins = load_plugins(plugins_dir=plugins_dir)
     site = ClientSite(mmar, plugins, parse_settings(pairs), workspace)
     limits = _Limits(plugins_dir, task_timeout, stall_seconds, connect_timeout, processes)
     display = partial(make_observer, "client", context.obj, quiet=as_json)
     if kit is None:
         client = believed_name(name, instance)
-        settings = limits.of(believed_settings(site, client, server, allow_byoc=allow_byoc))
+        target = controller or server
+        settings = limits.of(believed_settings(site, client, target, allow_byoc=allow_byoc))
+        way = _Way(controller is not None, combiner or "", admit_loopback)
         _say_guessed_index(settings)
         settle_memory()
         with display(mmar=settings.spec.name) as observer:
-            outcome = asyncio.run(_join(settings, plugins, observer))
+            outcome = asyncio.run(_join(settings, plugins, observer, way))
     else:
         _refuse_allow_byoc(allow_byoc)
         # Deferred: whoever speaks plain text needs no cryptography.
         from mmar_runner.cli.starting.trusted_client import TrustedClient  # noqa: PLC0415
 
-        trusted = TrustedClient.open(kit, name=name, instance=instance, server=server)
+        target = controller or server
+        trusted = TrustedClient.open(kit, name=name, instance=instance, server=target)
+        asks = controller is not None or (server is None and trusted.kit.is_assigned)
+        way = _Way(asks, combiner or "")
         client = trusted.name
         log = site.workspace(trusted.job(site), client) / "audit.jsonl"
         with naming_who_runs(log, _RUNNING):
-            if mmar is None and (stood := _stand(trusted, site, limits, display)) is not None:
+            if (
+                mmar is None
+                and not asks
+                and (stood := _stand(trusted, site, limits, display)) is not None
+            ):
                 _conclude_standing(context, stood, client, as_json=as_json)
                 return
-            outcome = _run_trusted(trusted, site, limits, display)
+            outcome = _run_trusted(trusted, site, limits, display, way)
     if as_json:
         echo_json(_as_json(client, outcome))
     if outcome.status is RunStatus.STOPPED:
@@ -177,11 +198,34 @@ class _Limits:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """How a client finds whom it works for: the server itself, or the combiner that it is told."""
+
+    asks: bool
+    preferred: str = ""
+    admit: Callable[[str], None] = lambda _: None
+
+    async def walk(
+        self,
+        settings: SessionSettings,
+        plugins: LoadedPlugins,
+        observer: Observer,
+        stop: asyncio.Event,
+    ) -> SessionOutcome:
+        if not self.asks:
+            return await run_session(settings, plugins, observer, stop)
+        return await run_roaming(
+            *(settings, plugins, observer, stop), preferred=self.preferred, admit=self.admit
+        )
+
+
 def _run_trusted(
     trusted: TrustedClient,
     site: ClientSite,
     limits: _Limits,
     display: Callable[..., AbstractContextManager[Observer]],
+    way: _Way,
 ) -> SessionOutcome:
     local = None if site.mmar is None else trusted.local(site, site.mmar)
     settle_memory()
@@ -196,7 +240,7 @@ def _run_trusted(
             say_settings(here[0].validation)
         settings = limits.of(trusted.session(site, here, trust))
         _say_guessed_index(settings)
-        return await run_session(settings, site.plugins, observer, stop)
+        return await way.walk(settings, site.plugins, observer, stop)
 
     with trusted.trust(site) as trust, display(mmar=trusted.job(site)) as observer:
         return asyncio.run(work(trust, observer))
@@ -254,11 +298,11 @@ def _conclude_standing(
 
 
 async def _join(
-    settings: SessionSettings, plugins: LoadedPlugins, observer: Observer
+    settings: SessionSettings, plugins: LoadedPlugins, observer: Observer, way: _Way
 ) -> SessionOutcome:
     stop = asyncio.Event()
     stop_on_signals(stop)
-    return await run_session(settings, plugins, observer, stop)
+    return await way.walk(settings, plugins, observer, stop)
 
 
 def _say_guessed_index(settings: SessionSettings) -> None:

@@ -25,6 +25,7 @@ from mmar_runner.cli.options import (
     workspace_option,
 )
 from mmar_runner.cli.output import echo_hint, echo_json, json_option
+from mmar_runner.cli.starting.assigning import assign_option, assigning, pin_option
 from mmar_runner.cli.starting.kits import DEFAULT_ADDRESS, listen_address, require_kit_or_insecure
 from mmar_runner.cli.starting.metrics import (
     metrics_option,
@@ -45,6 +46,8 @@ from mmar_runner.storage.durability import Durability
 from mmar_runner.storage.memory import settle_memory
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from mmar_runner.hooks import LoadedPlugins
     from mmar_runner.interfaces.observer import Observer
     from mmar_runner.server.settling import RunOutcome
@@ -98,6 +101,8 @@ if TYPE_CHECKING:
     help="How long an aggregator or a filter in a child may take for one update or a result, and "
     "a validator or the persistor for a model.",
 )
+@assign_option
+@pin_option
 @metrics_option
 @plugins_dir_option
 @json_option
@@ -119,6 +124,8 @@ def command(
     durability: str,
     allow_byoc: bool,
     task_timeout: float,
+    assign: bool,
+    pins: tuple[str, ...],
     metrics: str | None,
     plugins_dir: Path | None,
     as_json: bool,
@@ -138,7 +145,16 @@ def command(
     if kit is not None:
         _refuse_allow_byoc(allow_byoc=allow_byoc)
     if mmar is None:
-        _refuse_of_one_run(kit, seed=seed, new_run=new_run, retry_failed=retry_failed)
+        _refuse_of_one_run(
+            kit,
+            {
+                "--seed": seed is not None,
+                "--new-run": new_run,
+                "--retry-failed": retry_failed,
+                "--assign": assign,
+                "--pin": bool(pins),
+            },
+        )
     elif admin_listen is not None or session_idle is not None:
         msg = "--admin-listen and --session-idle are for a server that stands"
         raise UsageError(msg, hint="leave out MMAR: administrators deploy it")
@@ -197,6 +213,7 @@ def command(
         trust=trust,
         allow_byoc=allow_byoc,
         task_timeout=task_timeout,
+        pinned=assigning(None if trust is None else trust.kit, pins, assign=assign),
     )
     with served_metrics(metrics) as served:
         settings = replace(settings, metrics=served.address)
@@ -208,10 +225,12 @@ def command(
     _conclude(outcome, new_run=new_run, retry_failed=retry_failed)
 
 
-def _refuse_of_one_run(
-    kit: Path | None, *, seed: int | None, new_run: bool, retry_failed: bool
-) -> None:
+def _refuse_of_one_run(kit: Path | None, of_one_run: Mapping[str, bool]) -> None:
     """Refuse what only a server of one run can be told.
+
+    Args:
+        kit: The start-up kit, if there is one.
+        of_one_run: Options of such a server, and whether they are given.
 
     Raises:
         UsageError: There is no kit, or such an option.
@@ -220,15 +239,7 @@ def _refuse_of_one_run(
         msg = "run-server needs an MMAR, or a start-up kit with which it waits for administrators"
         hint = "give the MMAR's folder; or --kit DIR of a project's server"
         raise UsageError(msg, hint=hint)
-    given = [
-        name
-        for name, is_given in (
-            ("--seed", seed is not None),
-            ("--new-run", new_run),
-            ("--retry-failed", retry_failed),
-        )
-        if is_given
-    ]
+    given = [name for name, is_given in of_one_run.items() if is_given]
     if given:
         msg = f"{given[0]} is for a server of one run, and no MMAR was given"
         raise UsageError(msg, hint="administrators choose the run: set_run_number N")

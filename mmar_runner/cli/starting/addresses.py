@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import ipaddress
+import socket
 
 from mmar_runner.errors import UsageError
 
@@ -45,6 +46,26 @@ def require_address(address: str, *, option: str) -> str:
         hint = "between two dots stand 1 to 63 letters, digits or hyphens"
         raise UsageError(msg, hint=hint) from error
     return host
+
+
+def with_port(address: str) -> str:
+    """Return an address whose port is one; 0 becomes a port that is free now.
+
+    Args:
+        address: ``HOST:PORT``, checked.
+    """
+    host, _, port = address.rpartition(":")
+    if int(port):
+        return address
+    bare = host.strip("[]")
+    family = socket.AF_INET6 if ":" in bare else socket.AF_INET
+    try:
+        with socket.socket(family) as probe:
+            probe.bind((bare, 0))
+            return f"{host}:{probe.getsockname()[1]}"
+    except OSError as error:
+        msg = f"there is no free port at {host}: {error.strerror}"
+        raise UsageError(msg, hint="give an address of this machine with --listen") from error
 
 
 def is_loopback(host: str) -> bool:

@@ -9,7 +9,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from mmar_runner.cli.starting.addresses import is_loopback, require_address, require_loopback
+from mmar_runner.cli.starting.addresses import (
+    is_loopback,
+    require_address,
+    require_loopback,
+    with_port,
+)
 from mmar_runner.cli.starting.believed_client import believed_name
 from mmar_runner.cli.starting.kits import open_kit
 from mmar_runner.cli.starting.running_already import naming_who_runs
@@ -79,6 +84,7 @@ class CombinerSides:
         require_loopback(self.parent, option="--parent")
         listen = self.listen or _ANY_PORT
         require_loopback(listen, option="--listen")
+        listen = with_port(listen)  # its parent is told before it listens
         spec = validated(self.mmar, plugins, side="server", settings=self.variables)
         return self._settings(spec, name, (self.parent, listen), self._folder(spec.name, name))
 
@@ -124,10 +130,16 @@ class CombinerSides:
             raise UsageError(msg, hint="give --parent and --listen")
         require_address(parent, option="--parent")
         require_address(own, option="--listen")
+        own = with_port(own)
         if self.listen is None:
             host, _, port = own.rpartition(":")
             own = f"{'127.0.0.1' if is_loopback(host) else _ANY_ADDRESS}:{port}"
         return parent, own
+
+    def _serves_at(self, listen: str, trust: tuple[ServerTrust, ClientTrust] | None) -> str:
+        """Return where clients call this combiner: where it listens, unless that is everywhere."""
+        own = None if trust is None else trust[1].kit.own_target
+        return own if own is not None and self.listen is None else listen
 
     def _folder(self, mmar: str, name: str) -> Path:
         return (self.workspace or Path("workspace") / mmar / name).absolute()
@@ -163,6 +175,7 @@ class CombinerSides:
             tls=None if trust is None else trust[1].tls,
             trust=None if trust is None else trust[1],
             combines=True,
+            serves_at=self._serves_at(listen, trust),
         )
         return CombinerSettings(server, session)
 

@@ -297,6 +297,7 @@ _FOLDS: Final[Mapping[Topic, Callable[[RunView, Mapping[str, Any]], None]]] = {
     Topic.CLIENT_REMOVED: _client_removed,
     Topic.MIN_CLIENTS: _nothing,
     Topic.TASK_GIVEN_AGAIN: _given_again,
+    Topic.ASSIGNED: _nothing,
     Topic.TURN_PASSED: _turn_passed,
     Topic.CLIENT_STATE: _client_state,
     Topic.ROUND_STARTED: _round_started,

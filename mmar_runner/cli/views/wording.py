@@ -267,6 +267,11 @@ _SENTENCES: Final[Mapping[Topic, Callable[[Mapping[str, Any]], str]]] = {
     Topic.TASK_GIVEN_AGAIN: lambda d: (
         f"{d['client']} is given its task of round {d.get('round')} again"
     ),
+    Topic.ASSIGNED: lambda d: (
+        f"{d['client']} works below {d.get('combiner')}"
+        f"{', no more below ' + str(d['before']) if d.get('before') else ''}"
+        f"{' at ' + str(d['target']) if d.get('target') else ''}"
+    ),
     Topic.TURN_PASSED: lambda d: (
         f"round {d.get('round')}: the turn of {d.get('before')} goes to {d['client']}"
     ),

@@ -17,8 +17,11 @@ from mmar_runner.waiting.threads import in_thread
 from mmar_runner.wire.messages import ClientState, HeartbeatReply, HeartbeatRequest
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mmar_runner.client.connection.connection import Connection
     from mmar_runner.client.settings import SessionSettings
+    from mmar_runner.wire.messages import SiteState
     from mmar_runner.wire.stub import FederationStub
 
 _log = logging.getLogger(__name__)
@@ -33,14 +36,25 @@ LONGEST_WAIT: Final = 10.0
 class Heartbeat:
     """Renews the lease for as long as `run` runs.
 
+    Args:
+        connection: To the server.
+        settings: Of the session.
+        below: Says what the sites below a combiner do.
+
     Attributes:
         state: What the client is doing, told with the next heartbeat.
         round: The round it is doing it for.
         steps: How many steps of that are done, and of how many; both 0 if nobody said.
     """
 
-    def __init__(self, connection: Connection, settings: SessionSettings) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        settings: SessionSettings,
+        below: Callable[[], list[SiteState]] = list,
+    ) -> None:
         self._connection = connection
+        self._below = below
         self._trust = settings.trust
         self._digest = settings.spec.digest
         self._lease = connection.registration.lease_seconds
@@ -105,7 +119,12 @@ class Heartbeat:
     async def _beat(self, stub: FederationStub, token: str) -> HeartbeatReply:
         step, steps = self.steps
         request = HeartbeatRequest(
-            token=token, state=self.state, round=self.round, step=step, steps=steps
+            token=token,
+            state=self.state,
+            round=self.round,
+            step=step,
+            steps=steps,
+            below=self._below(),
         )
         if self._trust is not None:
             request.revocations_version = self._trust.version

@@ -142,6 +142,7 @@ class Registration:
             runner_version=__version__,
             cross_validate=self._settings.cross_validates,
             combines=self._settings.combines,
+            serves_at=self._settings.serves_at,
             update_codecs=[name for name in UPDATE_CODECS if name != NONE],
             compressions=compressions(),
         )

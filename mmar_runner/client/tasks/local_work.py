@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from mmar_runner.client.transfer.exchanges import ExchangeCall
     from mmar_runner.errors import MmarRunnerError
     from mmar_runner.interfaces.client_trainer import Progress, TrainResult
-    from mmar_runner.wire.messages import RegisterReply, TaskFailure
+    from mmar_runner.wire.messages import RegisterReply, SiteState, TaskFailure
 
 
 class _Passing(NamedTuple):
@@ -158,6 +158,10 @@ class LocalWork:
             lost = await self._encoder.encode(leaving.path, files.wire_update, codec)
             leaving = leaving._replace(path=files.wire_update)
         return self._finished(model, result, leaving, seconds, codec=(codec, lost))
+
+    def below(self) -> list[SiteState]:
+        """Return nothing: no site works below a client."""
+        return []
 
     def words_for(self, error: MmarRunnerError) -> TaskFailure:
         """Return what of a failure the site lets the server know."""

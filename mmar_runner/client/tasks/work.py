@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mmar_runner.client.transfer.downloads import ReceivedModel
     from mmar_runner.errors import MmarRunnerError
     from mmar_runner.interfaces.client_trainer import Progress
-    from mmar_runner.wire.messages import RegisterReply, TaskFailure
+    from mmar_runner.wire.messages import RegisterReply, SiteState, TaskFailure
 
     #: Begins the work of one run: its files, and what the server told at Register.
     WorkFactory: TypeAlias = Callable[[RunFiles, RegisterReply], "Work"]
@@ -57,6 +57,10 @@ class Work(Protocol):
             TaskError: It did not succeed.
             StorageError: A file cannot be written or read.
         """
+        ...
+
+    def below(self) -> list[SiteState]:
+        """Return what the sites below a combiner do; none below anybody else."""
         ...
 
     def words_for(self, error: MmarRunnerError) -> TaskFailure:

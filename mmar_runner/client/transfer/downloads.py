@@ -40,13 +40,25 @@ BATCH_CHUNKS: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class ReceivedModel:
-    """A round's task: the global model, complete and checked."""
+    """A round's task: the global model, complete and checked.
+
+    Attributes:
+        round: The round.
+        attempt: Which attempt of its task.
+        path: Where the model lies.
+        sha256: Of the file, hex.
+        total_bytes: Its size.
+        sites: Of a combiner's task: who works below it, where clients are assigned.
+        needed: Of how many of them the sum needs updates.
+    """
 
     round: int
     attempt: int
     path: Path
     sha256: str
     total_bytes: int
+    sites: tuple[str, ...] = ()
+    needed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +205,9 @@ class ModelDownloads:
         }
         self._observer.observe(Observation(Topic.MODEL_RECEIVED, facts))
         return ReceivedModel(
-            header.round, header.attempt, incoming.path, header.sha256, header.total_bytes
+            *(header.round, header.attempt, incoming.path, header.sha256, header.total_bytes),
+            sites=tuple(header.sites),
+            needed=header.needed,
         )
 
     def _opened(self, header: ModelHeader) -> IncomingModel:

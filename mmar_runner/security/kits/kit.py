@@ -90,6 +90,24 @@ class StartupKit:
         own = self.config.get("combiner")
         return None if own is None else str(own["service"]["target"])
 
+    @property
+    def assigns_clients(self) -> bool:
+        """Whether a server's clients ask it which combiner they work below."""
+        return any(one.get("assign_clients") is True for one in self.config.get("servers", ()))
+
+    @property
+    def pinned(self) -> dict[str, str]:
+        """The one combiner that a client must have, by the client's name; of a server's kit."""
+        found: dict[str, str] = {}
+        for one in self.config.get("servers", ()):
+            found |= one.get("pinned", {})
+        return found
+
+    @property
+    def is_assigned(self) -> bool:
+        """Whether a client asks its server which combiner it works below."""
+        return self.config.get("client", {}).get("assigned") is True
+
     def revocation_memory(self) -> RevocationMemory:
         """Return the newest list that is known here: the kit's, or a newer one from a server.
 

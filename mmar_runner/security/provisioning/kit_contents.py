@@ -118,6 +118,7 @@ def _server(project: Project) -> dict[str, Any]:
         "admin_storage": settings.admin_storage,
         "min_num_clients": settings.min_num_clients,
         "max_num_clients": settings.max_num_clients,
+        **({"assign_clients": True, "pinned": _pinned(project)} if settings.assign_clients else {}),
         "heart_beat_timeout": _HEART_BEAT_SECONDS,
         **_ssl(Role.SERVER),
     }
@@ -125,9 +126,21 @@ def _server(project: Project) -> dict[str, Any]:
 
 
 def _client(project: Project, participant: Participant) -> dict[str, Any]:
-    client = {"name": participant.name, "retry_timeout": _RETRY_SECONDS, **_ssl(Role.CLIENT)}
-    server = {"name": project.name, "service": {"target": _above(project, participant)}}
+    assigned = project.settings.assign_clients
+    client = {
+        "name": participant.name,
+        "retry_timeout": _RETRY_SECONDS,
+        **({"assigned": True} if assigned else {}),
+        **_ssl(Role.CLIENT),
+    }
+    target = _target(project) if assigned else _above(project, participant)
+    server = {"name": project.name, "service": {"target": target}}
     return {**_head(project), "servers": [server], "client": client}
+
+
+def _pinned(project: Project) -> dict[str, str]:
+    """Return the one combiner that a client must have, by the client's name."""
+    return {one.name: one.below for one in project.clients if one.below is not None}
 
 
 def _combiner(project: Project, participant: Participant) -> dict[str, Any]:

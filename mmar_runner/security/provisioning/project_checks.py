@@ -142,11 +142,20 @@ def _combiners(document: PolicyDocument, value: dict[str, Any]) -> Iterator[Poli
         if isinstance(host, str) and not is_host(host):
             message = f"{host!r} is neither a host name nor an IP address."
             yield document.fault(("combiners", index, "cn"), message, _bare_host(host))
+    server = value.get("server")
+    assigns = isinstance(server, dict) and server.get("assign_clients") is True
+    if assigns and not above:
+        message = "There is no combiner to assign clients to."
+        yield document.fault(("server", "assign_clients"), message, "Name them under combiners.")
     for part in ("combiners", "fl_clients"):
         for index, entry in _entries(value, part):
             name = entry.get("combiner") if isinstance(entry, dict) else None
             if isinstance(name, str) and (why := _no_way_up(name, above)):
                 yield document.fault((part, index, "combiner"), why)
+            elif isinstance(name, str) and assigns and part == "combiners":
+                message = "A server that assigns clients has its combiners directly below it."
+                hint = "Leave out combiner here, or assign_clients."
+                yield document.fault((part, index, "combiner"), message, hint)
 
 
 def _no_way_up(name: str, above: dict[str, Any]) -> str | None:

@@ -61,6 +61,7 @@ class ServerSettings:
         admin_storage: Its folder for MMARs that are handed over.
         min_num_clients: How many clients a round needs.
         max_num_clients: How many clients may take part.
+        assign_clients: Whether clients ask it which combiner they work below.
     """
 
     host_names: tuple[str, ...]
@@ -69,6 +70,7 @@ class ServerSettings:
     admin_storage: str
     min_num_clients: int
     max_num_clients: int
+    assign_clients: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +215,7 @@ def _settings(server: dict[str, Any]) -> ServerSettings:
         admin_storage=server.get("admin_storage", "transfer"),
         min_num_clients=server.get("min_num_clients", 2),
         max_num_clients=server.get("max_num_clients", 100),
+        assign_clients=server.get("assign_clients", False),
     )
 
 

@@ -14,8 +14,9 @@ from mmar_runner.wire.messages import GetModelRequest, ModelHeader
 from mmar_runner.wire.packing import on_wire
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
+    from mmar_runner.federation.assignment import Expected
     from mmar_runner.server.calls.soundness import Soundness
     from mmar_runner.server.calls.windows import SharedWindow
     from mmar_runner.server.members.members import Members
@@ -42,6 +43,7 @@ class Downloads:
         soundness: Notices that a model was damaged.
         window: Of all downloads.
         packed: Whether models are compressed on their way.
+        expected: Says what is expected of a combiner, where clients are assigned.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class Downloads:
         *,
         window: SharedWindow,
         packed: bool = False,
+        expected: Callable[[str], Expected | None] = lambda _: None,
     ) -> None:
         self._assignments = assignments
         self._members = members
@@ -60,6 +63,7 @@ class Downloads:
         self._soundness = soundness
         self._window = window
         self._packed = PackedModels() if packed else None
+        self._expected = expected
         self._newest: dict[str, object] = {}
         self._sent: dict[str, tuple[int, int]] = {}
         self._end_told: set[str] = set()
@@ -98,6 +102,9 @@ class Downloads:
                 sha256=current.model.sha256,
                 attempt=current.invited[client],
             )
+            if (expected := self._expected(client)) is not None:
+                header.sites.extend(sorted(expected.sites))
+                header.needed = expected.needed
             after = (header.round, header.attempt)
             self._members.given(client, after)
             if self._sent.get(client) == after:  # it may have arrived, and been damaged

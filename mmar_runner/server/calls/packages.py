@@ -17,7 +17,6 @@ from mmar_runner.server.calls.file_chunks import file_chunks
 from mmar_runner.server.gate.names import require_site
 from mmar_runner.server.wording import plain
 from mmar_runner.wire.messages import DeclineReply, PackageHeader
-from mmar_runner.wire.servicer import DiscoveryServicer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -63,7 +62,7 @@ class DeclineListener(Protocol):
         """Hear a sentence about all of them, and whether it is worth saying at once."""
 
 
-class PackageDesk(DiscoveryServicer):
+class PackageDesk:
     """Answers GetPackage and Decline.
 
     Args:

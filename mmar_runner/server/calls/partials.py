@@ -25,6 +25,7 @@ from mmar_runner.server.calls.announcement import (
     check_size,
     known_seconds,
 )
+from mmar_runner.server.members.below import MOST_LEVELS
 from mmar_runner.server.members.registry import is_client_name
 from mmar_runner.storage.codec_names import PARTIAL
 
@@ -37,8 +38,6 @@ if TYPE_CHECKING:
     from mmar_runner.storage.model_schema import ModelSchema
     from mmar_runner.wire.messages import UpdateBegin
 
-#: Levels of combiners below one another, and letters of a path through them.
-MOST_LEVELS: Final = 8
 #: Names of sites that are told.
 _MOST_NAMES: Final = 5
 _SHOWN: Final = 80

@@ -43,7 +43,7 @@ from mmar_runner.wire.packing import COMPRESSION
 from mmar_runner.wire.update_facts import announced_facts
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from mmar_runner.federation.sites import Sites
     from mmar_runner.interfaces.aggregator import TensorwiseAggregator
@@ -99,6 +99,7 @@ class Reception:
         sites: Of the federation.
         exchange: Knows whose updates can be used, where clients exchange something before them.
         rule: Weighs what combiners say of their sites; None where no combiner can come.
+        check_sites: Holds a combiner's sum against who is assigned to it.
     """
 
     def __init__(
@@ -116,6 +117,7 @@ class Reception:
         sites: Sites = NO_SITES,
         exchange: ExchangeDesk | None = None,
         rule: TensorwiseAggregator | None = None,
+        check_sites: Callable[[str, UpdateFacts], None] = lambda _, __: None,
     ) -> None:
         self._answers = answers
         self._members = members
@@ -123,6 +125,7 @@ class Reception:
         self._codec = codec
         self._packed = packed
         self._rule = rule
+        self._check_sites = check_sites
         self._sums = schema.encoded(PARTIAL_SUM)
         schema = self._schema = schema.encoded(codec)
         self._durable = durable
@@ -206,6 +209,7 @@ class Reception:
         if session.combines and self._rule is not None:
             facts = check_partial(begin, facts, self._sums, cap, self._rule)
             self._require_counted_once(session, begin, facts)
+            self._check_sites(session.name, facts)
             return facts
         refuse_parts(facts)
         check_announcement(begin, facts, self._schema, cap(session.name), self._codec.name)
@@ -342,6 +346,7 @@ class Reception:
         if not self._answers.ledger.already_counted(sender.client, sender.begin.round):
             self._check_invited(sender.client, sender.begin)  # a turn may have passed
             self._require_counted_once(sender.session, sender.begin, sender.facts)
+            self._check_sites(sender.client, sender.facts)
         seconds = asyncio.get_running_loop().time() - sender.began
         update = accepted(
             sender.client,

@@ -118,6 +118,7 @@ class Servicer(FederationServicer):
             peer,
             steps=(request.step, request.steps),
             round_number=request.round,
+            below=request.below,
         )
         return HeartbeatReply(
             token=token,

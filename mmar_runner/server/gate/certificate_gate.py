@@ -36,6 +36,7 @@ ROLE_OF_METHOD: Final = {
     "SendResult": Role.CLIENT,
     "GetPackage": Role.CLIENT,
     "Decline": Role.CLIENT,
+    "Assign": Role.CLIENT,
     "Retrieve": Role.CLIENT,
     "SendReply": Role.CLIENT,
 }
@@ -46,7 +47,7 @@ ROLE_OF_ADMIN_METHOD: Final = dict.fromkeys(
     ("Login", "Logout", "Execute", "Upload", "Download"), Role.ADMIN
 )
 #: Calls by which somebody comes in.
-_ENTRANCES: Final = frozenset({"Register", "GetPackage", "Retrieve", "Login"})
+_ENTRANCES: Final = frozenset({"Register", "GetPackage", "Assign", "Retrieve", "Login"})
 #: Calls a second that one certificate may make for long, and at once.
 CALLS_PER_SECOND: Final = 50.0
 CALLS_AT_ONCE: Final = 400.0
@@ -66,6 +67,7 @@ RUNNING_OF_METHOD: Final = {
     "SubmitCrossSiteValidationResults": MAX_INSTANCES,
     "Exchange": 2 * MAX_INSTANCES,
     "GetPackage": MAX_INSTANCES,
+    "Assign": MAX_INSTANCES,
     "SendResult": MAX_INSTANCES,
     "Retrieve": 2 * MAX_INSTANCES,
     "SendReply": 4 * MAX_INSTANCES,

@@ -60,6 +60,7 @@ class Attendance:
             "host": client.host,
             **({"cross_validates": True} if client.cross_validates else {}),
             **({"combines": True} if client.combines else {}),
+            **({"serves_at": client.serves_at} if client.serves_at else {}),
         }
         self._record.append(Kind.CLIENT_REGISTERED, facts)
 

@@ -5,34 +5,34 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
 from contextlib import ExitStack
 from hashlib import sha256
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from mmar_runner.errors import AuditError, RefusedError
-from mmar_runner.federation.client_status import ClientStatus
 from mmar_runner.interfaces.observer import Observation, Topic
 from mmar_runner.server.members.attendance import Attendance
+from mmar_runner.server.members.below import MOST_SITES_BELOW, below_of, sites_below, status_of
 from mmar_runner.server.members.registry import Client
 from mmar_runner.server.members.session_tokens import SessionTokens
 from mmar_runner.server.members.tree import Tree
 from mmar_runner.server.rounds.administration import unknown_client
 from mmar_runner.server.wording import plain
-from mmar_runner.wire.messages import ClientState
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable
 
+    from mmar_runner.federation.client_status import ClientStatus
     from mmar_runner.interfaces.observer import Observer
     from mmar_runner.security.tokens import TokenClaims, TokenMint
     from mmar_runner.server.gate.guard import Guard
-    from mmar_runner.server.members.registry import ClientRegistry
+    from mmar_runner.server.members.registry import ClientRegistry, SiteBelow
     from mmar_runner.server.records.run_record import RunRecord
     from mmar_runner.server.records.run_state import RecordedClient
     from mmar_runner.server.rounds.coordinator import Coordinator
     from mmar_runner.wire.gate import Peer
-    from mmar_runner.wire.messages import RegisterRequest
+    from mmar_runner.wire.messages import RegisterRequest, SiteState
 
 _log = logging.getLogger(__name__)
 
@@ -41,12 +41,6 @@ _MAX_DIGEST: Final = 128
 _MAX_COMMENT: Final = 200
 #: How often it is told at most that a client is back, in seconds: it may try to flood a log.
 _SAID_AGAIN_SECONDS: Final = 1.0
-#: What a client may say that it does.
-_STATES: Final[Mapping[int, ClientStatus]] = {
-    ClientState.CLIENT_STATE_IDLE: ClientStatus.IDLE,
-    ClientState.CLIENT_STATE_TRAINING: ClientStatus.TRAINING,
-    ClientState.CLIENT_STATE_VALIDATING: ClientStatus.VALIDATING,
-}
 
 
 class Members:
@@ -105,6 +99,15 @@ class Members:
         """How long a silent client is believed to be alive."""
         return self._registry.lease_seconds
 
+    @property
+    def max_clients(self) -> int:
+        """How many clients may be there at once."""
+        return self._registry.max_clients
+
+    def instances(self, fingerprint: str) -> list[str]:
+        """Return the names of the present clients of one certificate; see `ClientRegistry`."""
+        return self._registry.instances(fingerprint)
+
     def restore(self, recorded: Iterable[RecordedClient]) -> None:
         """Take in who was there when the journal ended; their leases begin anew."""
         deadline = self._loop.time() + self.lease_seconds
@@ -113,12 +116,13 @@ class Members:
                 *(c.name, c.key_sha256, deadline, c.mmar_digest, c.fingerprint, c.host),
                 cross_validates=c.cross_validates,
                 combines=c.combines,
+                serves_at=c.serves_at,
             )
             for c in recorded
         ]
         self._registry.restore(clients)
-        self.tree.had_combiners |= any(client.combines for client in clients)
-        for name in self._registry.present():
+        self.tree.restore(client.name for client in clients if client.combines)
+        for name in filter(self.tree.takes_part, self._registry.present()):
             self._coordinator.client_joined(name)
 
     def register(self, request: RegisterRequest, peer: Peer) -> str:
@@ -149,6 +153,7 @@ class Members:
             host=peer.host,
             cross_validates=request.cross_validate,
             combines=request.combines,
+            serves_at=request.serves_at if request.combines else "",
             now=now,
         )
         try:
@@ -162,7 +167,8 @@ class Members:
         if joined:
             self._progress += 1
             self._observe(Topic.CLIENT_JOINED, client=client.name, active=self._active())
-            self._coordinator.client_joined(client.name)
+            if self.tree.takes_part(client.name):
+                self._coordinator.client_joined(client.name)
         elif now - client.told_back >= _SAID_AGAIN_SECONDS:
             client.told_back = now
             self._observe(Topic.CLIENT_BACK, client=client.name, active=self._active())
@@ -209,6 +215,7 @@ class Members:
         *,
         steps: tuple[int, int] = (0, 0),
         round_number: int = -1,
+        below: Iterable[SiteState] = (),
     ) -> str:
         """A client says what it is doing.
 
@@ -218,6 +225,7 @@ class Members:
             peer: Who says so.
             steps: How many steps of that are done, and of how many; both 0 if it says nothing.
             round_number: For which round; -1 for none.
+            below: What the sites below it do, if it is a combiner.
 
         Returns:
             A token to use from now on if it is time for a new one; else nothing.
@@ -227,8 +235,10 @@ class Members:
         """
         claims = self._tokens.read(token, peer)
         client = self._client(claims)
-        said = _STATES.get(state, ClientStatus.UNKNOWN)
+        said = status_of(state)
         client.works_on = round_number if said.at_work else -1
+        if client.combines:
+            client.below = tuple(islice(sites_below(below), MOST_SITES_BELOW))
         if said != client.state:
             client.state, client.since, client.progress = said, self._loop.time(), None
             self._observe(Topic.CLIENT_STATE, client=client.name, state=said.value)
@@ -290,6 +300,22 @@ class Members:
         with ExitStack() as leaving:
             for name in self._registry.instances(fingerprint):
                 leaving.callback(self._leave, name, reason)
+
+    def expect(self, names: frozenset[str]) -> None:
+        """Let nobody in but those whom the parent assigned, and others go.
+
+        Raises:
+            AuditError: It cannot be written down; whoever is to leave has.
+        """
+        self.tree.expected = names
+        with ExitStack() as leaving:
+            for name in set(self.present()) - names:
+                leaving.callback(self._leave, name, "its parent assigned it to another combiner")
+
+    def sites_below(self) -> list[SiteBelow]:
+        """Return what all who are there do, and those below them."""
+        there = filter(None, map(self._registry.known, self._registry.present()))
+        return [one for client in there for one in below_of(client)]
 
     def sent(self, client: str, round_number: int, count: int, wire_bytes: int) -> None:
         """Tell that a client was sent so many bytes of a model, the last of them just now.

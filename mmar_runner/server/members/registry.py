@@ -34,6 +34,21 @@ COMINGS_AT_ONCE: Final = 100.0
 MAX_DEPARTED: Final = 1024
 
 
+@dataclass(frozen=True, slots=True)
+class SiteBelow:
+    """What a site below a combiner does.
+
+    Attributes:
+        path: Its name there: ``site``, or ``combiner/site``.
+        state: What it last said to its combiner that it was doing.
+        round: For which round; -1 for none.
+    """
+
+    path: str
+    state: ClientStatus
+    round: int
+
+
 @dataclass(slots=True)
 class Client:
     """One registered client.
@@ -47,6 +62,8 @@ class Client:
         host: The address it came from, without the port.
         cross_validates: Whether it takes part in cross-site validation.
         combines: Whether it is a combiner, and its updates are partial sums.
+        serves_at: Where a combiner's clients call it, ``host:port``; empty if it does not say.
+        below: What the sites below a combiner do, as it said last.
         state: What it last said it was doing.
         progress: How far it is with that; None if unknown.
         since: Since when it is in that state, on the server's clock.
@@ -65,6 +82,8 @@ class Client:
     host: str = ""
     cross_validates: bool = False
     combines: bool = False
+    serves_at: str = ""
+    below: tuple[SiteBelow, ...] = ()
     state: ClientStatus = ClientStatus.IDLE
     progress: Progress | None = None
     since: float = 0.0
@@ -80,7 +99,8 @@ class Client:
     @property
     def _recorded(self) -> tuple[object, ...]:
         who = (self.name, self.key_sha256, self.fingerprint, self.host)
-        return (*who, self.mmar_digest, self.cross_validates, self.combines)
+        what = (self.mmar_digest, self.cross_validates, self.combines, self.serves_at)
+        return (*who, *what)
 
 
 class ClientRegistry:
@@ -94,7 +114,7 @@ class ClientRegistry:
 
     def __init__(self, *, max_clients: int, lease_seconds: float, sites: Sites = NO_SITES) -> None:
         self._sites = sites
-        self._max_clients = max_clients
+        self.max_clients = max_clients
         self.lease_seconds = lease_seconds
         self._clients: dict[str, Client] = {}
         self._departed: dict[str, Client] = {}
@@ -111,6 +131,7 @@ class ClientRegistry:
         host: str = "",
         cross_validates: bool = False,
         combines: bool = False,
+        serves_at: str = "",
     ) -> tuple[Client, bool]:
         """Let a client in, or back in.
 
@@ -120,7 +141,7 @@ class ClientRegistry:
         Raises:
             RefusedError: NAME_INVALID, NAME_TAKEN, TOO_MANY_CLIENTS or RATE_LIMITED.
         """
-        _check_name(name)
+        require_client_name(name)
         if len(session_key) < _MIN_KEY_BYTES:
             msg = f"the session key has fewer than {_MIN_KEY_BYTES} bytes"
             raise RefusedError(msg, reason="PROTOCOL")
@@ -140,6 +161,7 @@ class ClientRegistry:
             *(name, key, lease, mmar_digest, fingerprint, host),
             cross_validates=cross_validates,
             combines=combines,
+            serves_at=serves_at,
         )
         if known is None or not known.is_as(client):
             self._check_pace(client, now)
@@ -216,11 +238,11 @@ class ClientRegistry:
         return list(self._departed.values())
 
     def _check_place(self, name: str) -> None:
-        if self._sites.has_place(name, self._clients, self._max_clients):
+        if self._sites.has_place(name, self._clients, self.max_clients):
             return
-        kept = self._max_clients - len(self._clients)
+        kept = self.max_clients - len(self._clients)
         why = f"; the other {kept} places are kept for sites without a client" if kept > 0 else ""
-        msg = f"the federation is full: max_num_clients is {self._max_clients}{why}"
+        msg = f"the federation is full: max_num_clients is {self.max_clients}{why}"
         hint = "raise max_num_clients on the server, or join when a client has left"
         raise RefusedError(msg, reason="TOO_MANY_CLIENTS", hint=hint)
 
@@ -236,7 +258,12 @@ def is_client_name(name: str) -> bool:
     return _NAME.fullmatch(name) is not None
 
 
-def _check_name(name: str) -> None:
+def require_client_name(name: str) -> None:
+    """Refuse what can be no client's name.
+
+    Raises:
+        RefusedError: NAME_INVALID.
+    """
     if not is_client_name(name):
         msg = "a client name has 1 to 64 letters, digits, '_', '-' or '.', a letter or digit first"
         raise RefusedError(msg, reason="NAME_INVALID", hint="choose another --name")

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -10,12 +11,17 @@ from mmar_runner.errors import CertificateError, RefusedError
 from mmar_runner.security.identity import Role
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from mmar_runner.federation.assignment import AssignmentTable
     from mmar_runner.interfaces.aggregator import TensorwiseAggregator
     from mmar_runner.interfaces.workflow import Workflow
     from mmar_runner.mmar.spec import ServerSpec
     from mmar_runner.wire.gate import Peer
     from mmar_runner.wire.messages import RegisterRequest
 
+#: Letters of an address that a combiner says it answers at.
+_ADDRESS: Final = re.compile(r"[A-Za-z0-9.\-\[\]:]{1,255}:[0-9]{1,5}")
 #: What a run does to its updates cannot be done to sums of them.
 _MEND: Final = "let its sites come to the server itself, without a combiner"
 
@@ -28,18 +34,36 @@ class Tree:
         obstacle: Why combiners cannot come, in a sentence; empty if they can.
         is_combiner: Whether the server is a combiner itself.
         had_combiners: Whether a combiner has come, so that a site may count in what another sends.
+        table: Who works below which combiner, if this server assigns clients; else None.
+        expected: Whom the parent has assigned to this combiner; None where nobody is assigned.
     """
 
     obstacle: str = ""
     is_combiner: bool = False
     had_combiners: bool = False
+    table: AssignmentTable | None = None
+    expected: frozenset[str] | None = None
+
+    def takes_part(self, name: str) -> bool:
+        """Return whether a client has a part in rounds: not a combiner without clients."""
+        if self.table is None or name not in self.table.combiners:
+            return True
+        return bool(self.table.below(name))
+
+    def restore(self, combiners: Iterable[str]) -> None:
+        """Take in the combiners that were there when the journal ended."""
+        names = set(combiners)
+        self.had_combiners |= bool(names)
+        if self.table is not None:
+            self.table.combiners |= names
 
     def admit(self, request: RegisterRequest, peer: Peer) -> None:
         """Refuse a combiner where nothing composes, and whoever is none but says so.
 
         Raises:
             RefusedError: DOES_NOT_COMPOSE; NOT_BELOW_COMBINERS, the client wants what is not
-                done below a combiner.
+                done below a combiner; NOT_ASSIGNED, it is to work below another one;
+                SERVES_AT, nobody could be assigned to the combiner.
             CertificateError: ROLE, the certificate says something else.
         """
         _require_role(request, peer)
@@ -50,7 +74,18 @@ class Tree:
             msg = "cross-site validation is not done below a combiner, and the MMAR asks for it"
             hint = "remove cross_site_validation from config_fed_client.json, or leave the tree"
             raise RefusedError(msg, reason="NOT_BELOW_COMBINERS", hint=hint)
+        self._require_assigned(request.client_name)
         self.had_combiners |= request.combines
+        if request.combines and self.table is not None:
+            _require_address(request.serves_at)
+            self.table.combiners.add(request.client_name)
+
+    def _require_assigned(self, name: str) -> None:
+        if self.expected is None or name in self.expected:
+            return
+        msg = f"{name} is not assigned to this combiner"
+        hint = "start the client with --controller and the address of the server that assigns"
+        raise RefusedError(msg, reason="NOT_ASSIGNED", hint=hint)
 
 
 def obstacle(server: ServerSpec, rule: TensorwiseAggregator, workflow: Workflow) -> str:
@@ -74,6 +109,13 @@ def obstacle(server: ServerSpec, rule: TensorwiseAggregator, workflow: Workflow)
         filters = ", ".join(one.name for one in server.inbound_filters)
         return f"{filters} of the server's inbound_filters would see sums of updates"
     return ""
+
+
+def _require_address(address: str) -> None:
+    if not _ADDRESS.fullmatch(address):
+        msg = f"this server assigns clients, and the combiner says of itself: {address!r:.80}"
+        hint = "a combiner says where its clients call it: run-combiner --listen HOST:PORT"
+        raise RefusedError(msg, reason="SERVES_AT", hint=hint)
 
 
 def _require_role(request: RegisterRequest, peer: Peer) -> None:

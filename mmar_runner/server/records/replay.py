@@ -126,6 +126,7 @@ def _client_registered(state: RunState, data: Mapping[str, Any], _number: Number
         data.get("host", ""),
         data.get("cross_validates", False),
         data.get("combines", False),
+        data.get("serves_at", ""),
     )
     state.clients[client.name] = client
 
@@ -148,6 +149,16 @@ def _client_removed(state: RunState, data: Mapping[str, Any], _number: Numbered)
 def _given_again(state: RunState, data: Mapping[str, Any], _number: Numbered) -> None:
     client = data["client"]
     state.again[client] = state.again.get(client, 0) + 1
+
+
+def _client_assigned(state: RunState, data: Mapping[str, Any], _number: Numbered) -> None:
+    state.assigned[data["client"]] = data["combiner"]
+
+
+def _update_taken_back(state: RunState, data: Mapping[str, Any], number: Numbered) -> None:
+    """Count a combiner's sum no more, and let it send another one."""
+    _withdraw(state, data["client"])
+    _given_again(state, data, number)
 
 
 def _turn_passed(state: RunState, data: Mapping[str, Any], _number: Numbered) -> None:
@@ -179,6 +190,11 @@ def _update_refused(state: RunState, data: Mapping[str, Any], number: Numbered) 
 def _partial_made(state: RunState, _data: Mapping[str, Any], _number: Numbered) -> None:
     """From here on nothing is added to the open round's updates."""
     state.sealed = True
+
+
+def _partial_reopened(state: RunState, _data: Mapping[str, Any], _number: Numbered) -> None:
+    """The parent expects another sum: updates are taken again."""
+    state.sealed = False
 
 
 def _withdraw(state: RunState, client: str) -> None:
@@ -312,12 +328,15 @@ _APPLY = {
     Kind.CLIENT_REMOVED: _client_removed,
     Kind.MIN_CLIENTS_SET: _min_clients_set,
     Kind.TASK_GIVEN_AGAIN: _given_again,
+    Kind.CLIENT_ASSIGNED: _client_assigned,
+    Kind.UPDATE_TAKEN_BACK: _update_taken_back,
     Kind.TURN_PASSED: _turn_passed,
     Kind.ROUND_OPENED: _round_opened,
     Kind.UPDATE_ACCEPTED: _update_accepted,
     Kind.UPDATE_REFUSED: _update_refused,
     Kind.TASK_FAILED: _rejected,
     Kind.PARTIAL_MADE: _partial_made,
+    Kind.PARTIAL_REOPENED: _partial_reopened,
     Kind.ROUND_CLOSED: _round_closed,
     Kind.OUTLIER: _outlier,
     Kind.BEST_MODEL: _best_model,

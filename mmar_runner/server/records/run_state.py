@@ -34,6 +34,7 @@ class RecordedClient:
     host: str
     cross_validates: bool = False
     combines: bool = False
+    serves_at: str = ""
 
 
 @dataclass(slots=True)
@@ -109,6 +110,7 @@ class RunState:
         bases: The sha256 of the newest models, by round: what updates may be made from.
         last_round: For every client, the round whose model its last accepted update was made from.
         clients: Who was there.
+        assigned: The combiner of every client that was assigned to one.
         removed: Whom administrators removed, by the digest of the session's key.
         min_clients: Of how many sites a round needs updates, if an administrator changed it.
         rejected: Of the round to go on with.
@@ -144,6 +146,7 @@ class RunState:
     bases: dict[int, str] = field(default_factory=dict)
     last_round: dict[str, int] = field(default_factory=dict)
     clients: dict[str, RecordedClient] = field(default_factory=dict)
+    assigned: dict[str, str] = field(default_factory=dict)
     removed: dict[str, Removed] = field(default_factory=dict)
     min_clients: int | None = None
     rejected: list[Rejected] = field(default_factory=list)

@@ -119,6 +119,27 @@ class Administration:
         self.reporter.task_given_again(name, number)
         self.workbench.spawn(self._give_again(name, number, recorded))
 
+    def ask_anew(self, name: str) -> None:
+        """Have a combiner send another sum for the open round: others work below it than before.
+
+        One that counts already is taken back. In a round that is being added up, and of whoever
+        has no part in it, nothing is asked.
+        """
+        number = self.machine.round
+        if self.is_over() or self.machine.phase != "updates" or not self.machine.works(name):
+            return
+        if name not in self.machine.present():
+            return
+        facts = {"client": name, "round": number}
+        if (counted := self.ledger.accepted(name)) is None:
+            recorded = self.ledger.record(Kind.TASK_GIVEN_AGAIN, facts)
+            self.workbench.spawn(self._give_again(name, number, recorded))
+            return
+        recorded = self.ledger.record(Kind.UPDATE_TAKEN_BACK, facts)
+        clearing = self._clear(name, number, counted, recorded, ())
+        self.ledger.clearing(name, self.workbench.spawn(clearing))
+        self.decide(events.UpdateTakenBack(name, number))
+
     def remove(
         self, name: str, key_sha256: str, reason: str, ended: Collection[asyncio.Task[object]]
     ) -> Removal:

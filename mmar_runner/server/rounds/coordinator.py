@@ -186,6 +186,19 @@ class Coordinator:
         """
         self._administration.set_min_clients(number)
 
+    def ask_anew(self, name: str) -> None:
+        """Have a combiner send another sum for the open round; see `Administration`."""
+        self._administration.ask_anew(name)
+
+    def need(self, number: int) -> None:
+        """A combiner's parent says of how many sites the sum of a round needs updates."""
+        if number != self._machine.minimum:
+            self._handle(events.MinimumChanged(number))
+
+    def look(self) -> None:
+        """Look again whether a round is to open, or to close."""
+        self._tick()
+
     def give_again(self, name: str) -> None:
         """Give a client its task of the open round again; see `Administration`.
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Executor
 
+    from mmar_runner.federation.assignment import Expected
     from mmar_runner.server.records.model_file import ModelFile
     from mmar_runner.server.records.models import ModelStore
     from mmar_runner.server.records.record import CountedUpdate
@@ -91,11 +92,31 @@ class Upward:
                         raise
                     unkept = news  # a newer one may have been written over it
                     continue
+            if (unlike := await self._unlike(accepted, news.expected)) is not None:
+                return unlike
             made = await self._summed(current, accepted, news, work)
             if isinstance(made, Withdrawn):
                 return made
             self.upstream.hand_up(made)
             self._wait(current)
+
+    async def _unlike(
+        self, accepted: list[CountedUpdate], expected: Expected | None
+    ) -> Withdrawn | None:
+        """Return whose updates are not to be in the sum, if it is to be another; else None.
+
+        Then the round takes updates again, of those who work below from now on.
+        """
+        if expected is None:
+            return None
+        names = {counted.update.client for counted in accepted}
+        others = sorted(names - expected.sites)
+        if not others and len(names) >= expected.needed:
+            return None
+        if self.record.state.sealed:
+            facts = {"round": self.record.state.round}
+            await asyncio.wrap_future(self.record.append(Kind.PARTIAL_REOPENED, facts))
+        return Withdrawn("NOT_ASSIGNED", dict.fromkeys(others, "it works below another combiner"))
 
     def _wait(self, current: OpenRound) -> None:
         self.waiting = f"round {current.number}: the parent, which has the sum of its updates"

@@ -19,7 +19,7 @@ CLIENT_STATE_TRAINING: ClientState
 CLIENT_STATE_VALIDATING: ClientState
 
 class RegisterRequest(_message.Message):
-    __slots__ = ("client_name", "session_key", "task_name", "mmar_digest", "runner_version", "revocations_version", "cross_validate", "update_codecs", "compressions", "combines")
+    __slots__ = ("client_name", "session_key", "task_name", "mmar_digest", "runner_version", "revocations_version", "cross_validate", "update_codecs", "compressions", "combines", "serves_at")
     CLIENT_NAME_FIELD_NUMBER: _ClassVar[int]
     SESSION_KEY_FIELD_NUMBER: _ClassVar[int]
     TASK_NAME_FIELD_NUMBER: _ClassVar[int]
@@ -30,6 +30,7 @@ class RegisterRequest(_message.Message):
     UPDATE_CODECS_FIELD_NUMBER: _ClassVar[int]
     COMPRESSIONS_FIELD_NUMBER: _ClassVar[int]
     COMBINES_FIELD_NUMBER: _ClassVar[int]
+    SERVES_AT_FIELD_NUMBER: _ClassVar[int]
     client_name: str
     session_key: bytes
     task_name: str
@@ -40,10 +41,11 @@ class RegisterRequest(_message.Message):
     update_codecs: _containers.RepeatedScalarFieldContainer[str]
     compressions: _containers.RepeatedScalarFieldContainer[str]
     combines: bool
-    def __init__(self, client_name: _Optional[str] = ..., session_key: _Optional[bytes] = ..., task_name: _Optional[str] = ..., mmar_digest: _Optional[str] = ..., runner_version: _Optional[str] = ..., revocations_version: _Optional[int] = ..., cross_validate: _Optional[bool] = ..., update_codecs: _Optional[_Iterable[str]] = ..., compressions: _Optional[_Iterable[str]] = ..., combines: _Optional[bool] = ...) -> None: ...
+    serves_at: str
+    def __init__(self, client_name: _Optional[str] = ..., session_key: _Optional[bytes] = ..., task_name: _Optional[str] = ..., mmar_digest: _Optional[str] = ..., runner_version: _Optional[str] = ..., revocations_version: _Optional[int] = ..., cross_validate: _Optional[bool] = ..., update_codecs: _Optional[_Iterable[str]] = ..., compressions: _Optional[_Iterable[str]] = ..., combines: _Optional[bool] = ..., serves_at: _Optional[str] = ...) -> None: ...
 
 class RegisterReply(_message.Message):
-    __slots__ = ("token", "run_number", "seed", "num_rounds", "start_round", "lease_seconds", "result_topics", "server_mmar_digest", "inline_bytes", "current_round", "token_seconds", "revocations", "epoch", "run_id", "update_codec", "compression", "validate_every")
+    __slots__ = ("token", "run_number", "seed", "num_rounds", "start_round", "lease_seconds", "result_topics", "server_mmar_digest", "inline_bytes", "current_round", "token_seconds", "revocations", "epoch", "run_id", "update_codec", "compression", "validate_every", "assigns")
     TOKEN_FIELD_NUMBER: _ClassVar[int]
     RUN_NUMBER_FIELD_NUMBER: _ClassVar[int]
     SEED_FIELD_NUMBER: _ClassVar[int]
@@ -61,6 +63,7 @@ class RegisterReply(_message.Message):
     UPDATE_CODEC_FIELD_NUMBER: _ClassVar[int]
     COMPRESSION_FIELD_NUMBER: _ClassVar[int]
     VALIDATE_EVERY_FIELD_NUMBER: _ClassVar[int]
+    ASSIGNS_FIELD_NUMBER: _ClassVar[int]
     token: str
     run_number: int
     seed: int
@@ -78,7 +81,8 @@ class RegisterReply(_message.Message):
     update_codec: str
     compression: str
     validate_every: int
-    def __init__(self, token: _Optional[str] = ..., run_number: _Optional[int] = ..., seed: _Optional[int] = ..., num_rounds: _Optional[int] = ..., start_round: _Optional[int] = ..., lease_seconds: _Optional[float] = ..., result_topics: _Optional[_Iterable[str]] = ..., server_mmar_digest: _Optional[str] = ..., inline_bytes: _Optional[int] = ..., current_round: _Optional[int] = ..., token_seconds: _Optional[float] = ..., revocations: _Optional[bytes] = ..., epoch: _Optional[str] = ..., run_id: _Optional[str] = ..., update_codec: _Optional[str] = ..., compression: _Optional[str] = ..., validate_every: _Optional[int] = ...) -> None: ...
+    assigns: bool
+    def __init__(self, token: _Optional[str] = ..., run_number: _Optional[int] = ..., seed: _Optional[int] = ..., num_rounds: _Optional[int] = ..., start_round: _Optional[int] = ..., lease_seconds: _Optional[float] = ..., result_topics: _Optional[_Iterable[str]] = ..., server_mmar_digest: _Optional[str] = ..., inline_bytes: _Optional[int] = ..., current_round: _Optional[int] = ..., token_seconds: _Optional[float] = ..., revocations: _Optional[bytes] = ..., epoch: _Optional[str] = ..., run_id: _Optional[str] = ..., update_codec: _Optional[str] = ..., compression: _Optional[str] = ..., validate_every: _Optional[int] = ..., assigns: _Optional[bool] = ...) -> None: ...
 
 class QuitRequest(_message.Message):
     __slots__ = ("token", "comment")
@@ -92,21 +96,33 @@ class QuitReply(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 
+class SiteState(_message.Message):
+    __slots__ = ("path", "state", "round")
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    ROUND_FIELD_NUMBER: _ClassVar[int]
+    path: str
+    state: ClientState
+    round: int
+    def __init__(self, path: _Optional[str] = ..., state: _Optional[_Union[ClientState, str]] = ..., round: _Optional[int] = ...) -> None: ...
+
 class HeartbeatRequest(_message.Message):
-    __slots__ = ("token", "state", "round", "revocations_version", "step", "steps")
+    __slots__ = ("token", "state", "round", "revocations_version", "step", "steps", "below")
     TOKEN_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     ROUND_FIELD_NUMBER: _ClassVar[int]
     REVOCATIONS_VERSION_FIELD_NUMBER: _ClassVar[int]
     STEP_FIELD_NUMBER: _ClassVar[int]
     STEPS_FIELD_NUMBER: _ClassVar[int]
+    BELOW_FIELD_NUMBER: _ClassVar[int]
     token: str
     state: ClientState
     round: int
     revocations_version: int
     step: int
     steps: int
-    def __init__(self, token: _Optional[str] = ..., state: _Optional[_Union[ClientState, str]] = ..., round: _Optional[int] = ..., revocations_version: _Optional[int] = ..., step: _Optional[int] = ..., steps: _Optional[int] = ...) -> None: ...
+    below: _containers.RepeatedCompositeFieldContainer[SiteState]
+    def __init__(self, token: _Optional[str] = ..., state: _Optional[_Union[ClientState, str]] = ..., round: _Optional[int] = ..., revocations_version: _Optional[int] = ..., step: _Optional[int] = ..., steps: _Optional[int] = ..., below: _Optional[_Iterable[_Union[SiteState, _Mapping]]] = ...) -> None: ...
 
 class HeartbeatReply(_message.Message):
     __slots__ = ("lease_seconds", "current_round", "token", "revocations")
@@ -145,7 +161,7 @@ class GetModelRequest(_message.Message):
     def __init__(self, token: _Optional[str] = ..., after_round: _Optional[int] = ..., after_attempt: _Optional[int] = ..., offset: _Optional[int] = ..., sha256: _Optional[str] = ..., model_id: _Optional[str] = ...) -> None: ...
 
 class ModelHeader(_message.Message):
-    __slots__ = ("round", "total_bytes", "sha256", "offset", "inline", "end", "attempt", "cross_site", "owner", "complete", "packed")
+    __slots__ = ("round", "total_bytes", "sha256", "offset", "inline", "end", "attempt", "cross_site", "owner", "complete", "packed", "sites", "needed")
     ROUND_FIELD_NUMBER: _ClassVar[int]
     TOTAL_BYTES_FIELD_NUMBER: _ClassVar[int]
     SHA256_FIELD_NUMBER: _ClassVar[int]
@@ -157,6 +173,8 @@ class ModelHeader(_message.Message):
     OWNER_FIELD_NUMBER: _ClassVar[int]
     COMPLETE_FIELD_NUMBER: _ClassVar[int]
     PACKED_FIELD_NUMBER: _ClassVar[int]
+    SITES_FIELD_NUMBER: _ClassVar[int]
+    NEEDED_FIELD_NUMBER: _ClassVar[int]
     round: int
     total_bytes: int
     sha256: str
@@ -168,7 +186,9 @@ class ModelHeader(_message.Message):
     owner: str
     complete: bool
     packed: bool
-    def __init__(self, round: _Optional[int] = ..., total_bytes: _Optional[int] = ..., sha256: _Optional[str] = ..., offset: _Optional[int] = ..., inline: _Optional[bytes] = ..., end: _Optional[_Union[RunEnd, _Mapping]] = ..., attempt: _Optional[int] = ..., cross_site: _Optional[bool] = ..., owner: _Optional[str] = ..., complete: _Optional[bool] = ..., packed: _Optional[bool] = ...) -> None: ...
+    sites: _containers.RepeatedScalarFieldContainer[str]
+    needed: int
+    def __init__(self, round: _Optional[int] = ..., total_bytes: _Optional[int] = ..., sha256: _Optional[str] = ..., offset: _Optional[int] = ..., inline: _Optional[bytes] = ..., end: _Optional[_Union[RunEnd, _Mapping]] = ..., attempt: _Optional[int] = ..., cross_site: _Optional[bool] = ..., owner: _Optional[str] = ..., complete: _Optional[bool] = ..., packed: _Optional[bool] = ..., sites: _Optional[_Iterable[str]] = ..., needed: _Optional[int] = ...) -> None: ...
 
 class RunEnd(_message.Message):
     __slots__ = ("status", "reason")

@@ -44,12 +44,16 @@ class Tree:
         )
         return self.stack.enter_context(combiner)
 
-    def client(self, name: str, server: RunningServer, **more: Any) -> RunningClient:
-        """Start a site."""
+    def client(
+        self, name: str, server: RunningServer, *options: str, asks: bool = False, **more: Any
+    ) -> RunningClient:
+        """Start a site; one that asks is told by the server which combiner it works below."""
         own = {"SITE_INDEX": name[-1], "NUM_SAMPLES": SAMPLES[name]}
         place = self.folder / "sites"
         variables: Mapping[str, Any] = {**self.variables, **own, **more}
-        client = RunningClient(ECHO, server.address(), name, place, variables=variables)
+        client = RunningClient(
+            *(ECHO, server.address(), name, place, *options), variables=variables, asks=asks
+        )
         return self.stack.enter_context(client)
 
 

@@ -14,6 +14,7 @@ from mmar_runner.errors import RunStoppedError
 from mmar_runner.federation.run_status import RunStatus
 from mmar_runner.interfaces.aggregator import UpdateKind
 from mmar_runner.server.upstream import GivenModel, SumMade, SumWanted
+from mmar_runner.wire.messages import RegisterReply
 
 PLACE = Path("update.safetensors")
 
@@ -29,7 +30,7 @@ def made(number: int) -> SumMade:
 def play(work: Callable[[Uplink], Awaitable[None]]) -> None:
     async def played() -> None:
         async with asyncio.timeout(5):
-            await work(Uplink("run/epoch"))
+            await work(Uplink(RegisterReply(run_id="run", epoch="epoch")))
 
     asyncio.run(played())
 

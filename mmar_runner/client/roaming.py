@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A client that is assigned to combiners: a session below one, and below another if that dies.
+
+Its files are the run's, whichever combiner it works below: what a trainer and filters keep, and
+an update that nobody has acknowledged, go with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from mmar_runner.client.connection.asking import Asking
+from mmar_runner.client.session import SessionOutcome, run_session
+from mmar_runner.errors import RefusedError
+from mmar_runner.federation.run_status import RunStatus
+from mmar_runner.interfaces.observer import Observation, Topic
+from mmar_runner.waiting.races import unless
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mmar_runner.client.connection.asking import Assigned
+    from mmar_runner.client.settings import SessionSettings
+    from mmar_runner.hooks import LoadedPlugins
+    from mmar_runner.interfaces.observer import Observer
+
+#: How often a controller is asked about a combiner that does not answer, in seconds.
+_ASK_SECONDS: Final = 2.0
+#: After how long a combiner is called again that does not know yet of its client, in seconds.
+_EARLY_SECONDS: Final = 0.5
+#: What shows that a combiner answers.
+_ALIVE: Final = frozenset({Topic.REGISTERED, Topic.MODEL_RECEIVED, Topic.SUBMITTED})
+
+
+async def run_roaming(
+    settings: SessionSettings,
+    plugins: LoadedPlugins,
+    observer: Observer,
+    stop: asyncio.Event,
+    *,
+    preferred: str = "",
+    admit: Callable[[str], None] = lambda _: None,
+) -> SessionOutcome:
+    """Work below the combiner that a controller assigns, until the run is over.
+
+    Args:
+        settings: What the session is started with; its target is the controller.
+        plugins: The plugins in force.
+        observer: Sees what happens.
+        stop: Once set, the client leaves.
+        preferred: The combiner that it prefers; empty for none.
+        admit: Raises unless a combiner may be called at an address.
+
+    Raises:
+        MmarRunnerError: See `Asking.until_assigned` and `run_session`.
+    """
+    asking = Asking(settings, preferred, observer)
+    try:
+        while True:
+            asked = await unless(asking.until_assigned(), stop.wait())
+            if asked.cancelled():
+                return SessionOutcome(RunStatus.STOPPED, "the session was told to stop")
+            place = asked.result()
+            admit(place.target)
+            facts = {"client": settings.name, "combiner": place.combiner, "target": place.target}
+            observer.observe(Observation(Topic.ASSIGNED, facts))
+            below = _Below(settings, place, asking, observer)
+            if (outcome := await below.work(plugins, stop)) is not None:
+                return outcome
+    finally:
+        await asking.close()
+
+
+class _Below:
+    """One session below one combiner; it sees whether that answers, and tells of it as usual."""
+
+    def __init__(
+        self, settings: SessionSettings, place: Assigned, asking: Asking, observer: Observer
+    ) -> None:
+        trust = settings.trust
+        self._settings = replace(
+            settings,
+            target=place.target,
+            connect_timeout=None,  # the controller has answered: now somebody will
+            trust=None if trust is None else trust.below(place.combiner, place.target),
+        )
+        self._place = place
+        self._asking = asking
+        self._observer = observer
+        self._silent = asyncio.Event()
+
+    async def work(self, plugins: LoadedPlugins, stop: asyncio.Event) -> SessionOutcome | None:
+        """Return how the session ended; None if the client has to ask its controller again."""
+        session = run_session(self._settings, plugins, self, stop)
+        try:
+            done = await unless(session, self._moved())
+            return None if done.cancelled() else done.result()
+        except RefusedError as error:
+            if error.reason != "NOT_ASSIGNED":
+                raise
+        await asyncio.sleep(_EARLY_SECONDS)  # the combiner hears of its clients with a task
+        return None
+
+    def observe(self, observation: Observation) -> None:
+        """See what the session tells."""
+        if observation.topic is Topic.UNREACHABLE:
+            self._silent.set()
+        elif observation.topic in _ALIVE:
+            self._silent.clear()
+        self._observer.observe(observation)
+
+    async def _moved(self) -> None:
+        """Return once the combiner does not answer, and the controller names another."""
+        while True:
+            await self._silent.wait()
+            found = await self._asking.once()
+            if found not in {None, self._place}:
+                return
+            await asyncio.sleep(_ASK_SECONDS)

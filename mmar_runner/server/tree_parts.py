@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Makes the parts of a run that know of a tree: of combiners below, and of a parent above."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mmar_runner.errors import RunFailedError
+from mmar_runner.federation.assignment import AssignedSites, AssignmentTable
+from mmar_runner.federation.sites import NO_SITES
+from mmar_runner.server.members.controller import Controller
+from mmar_runner.server.members.tree import Tree, obstacle
+
+if TYPE_CHECKING:
+    from mmar_runner.federation.sites import Sites
+    from mmar_runner.interfaces.observer import Observer
+    from mmar_runner.server.components.building import ServerComponents
+    from mmar_runner.server.gate.guard import Guard
+    from mmar_runner.server.members.members import Members
+    from mmar_runner.server.opening import OpenedRun
+    from mmar_runner.server.records.run_state import RunState
+    from mmar_runner.server.rounds.coordinator import Coordinator
+    from mmar_runner.server.settings import ServerSettings
+
+
+def make_tree(settings: ServerSettings, components: ServerComponents, opened: OpenedRun) -> Tree:
+    """Return what a server is in a tree.
+
+    Raises:
+        RunFailedError: DOES_NOT_COMPOSE, it is to assign clients to combiners, which cannot come.
+    """
+    state, above = opened.record.state, settings.upstream
+    why = obstacle(settings.server, components.aggregator, components.workflow)
+    if settings.assigns and why:
+        msg = f"no combiner can work for {settings.spec.name}: {why}"
+        hint = "leave out --assign, or choose a rule such as FedAvg"
+        raise RunFailedError(msg, hint=hint, reason="DOES_NOT_COMPOSE")
+    return Tree(
+        why,
+        is_combiner=above is not None,
+        had_combiners=any(one.update.facts.parts for one in state.accepted.values()),
+        table=_table(settings, state) if settings.assigns else None,
+        expected=frozenset() if above is not None and above.assigns else None,
+    )
+
+
+def run_number(settings: ServerSettings, opened: OpenedRun) -> int:
+    """Return what clients call the run: by the root's number, whichever combiner they come to."""
+    return opened.folder.number if settings.upstream is None else settings.upstream.run_number
+
+
+def sites_of(settings: ServerSettings, tree: Tree) -> Sites:
+    """Return which site a client is of; where clients are assigned, combiners stand for them."""
+    sites = NO_SITES if settings.trust is None else settings.trust.sites
+    if tree.table is None:
+        return sites
+    return AssignedSites(sites.known, sites.admitted, tree.table)
+
+
+def make_controller(
+    tree: Tree,
+    opened: OpenedRun,
+    members: Members,
+    coordinator: Coordinator,
+    *,
+    observer: Observer,
+    guard: Guard,
+) -> Controller | None:
+    """Return who assigns clients to combiners; None where nobody does."""
+    if tree.table is None:
+        return None
+    return Controller(tree.table, opened.record, members, coordinator, observer, names=guard.names)
+
+
+def _table(settings: ServerSettings, state: RunState) -> AssignmentTable:
+    def counted(combiner: str) -> frozenset[str] | None:
+        found = state.accepted.get(combiner)
+        parts = () if found is None else found.update.facts.parts
+        return frozenset(part.site for part in parts) or None
+
+    recorded = (client.name for client in state.clients.values() if client.combines)
+    return AssignmentTable(
+        lambda: state.min_clients or settings.server.min_num_clients,
+        dict(settings.pinned or {}),
+        {*recorded, *state.assigned.values()},
+        dict(state.assigned),
+        counted,
+    )
