@@ -22,7 +22,7 @@ class Case:
     """One fault.
 
     Attributes:
-        name: ``F01`` ... ``F23``, or a word for what goes beyond that list.
+        name: ``F01`` ... ``F24``, or a word for what goes beyond that list.
         fault: What happens.
         expected: What must be observed.
         peers: What the documentation and code of NVFlare and Flower promise.

@@ -9,6 +9,7 @@ from tests.faults import (
     cases_network,
     cases_server,
     cases_sweeps,
+    cases_tree,
     cases_waiting,
 )
 from tests.faults.case import CASES, Case
@@ -16,4 +17,7 @@ from tests.faults.case import CASES, Case
 __all__ = ["CASES", "Case"]
 
 #: What entered them; named, so that nobody takes the imports for idle ones.
-ROOMS = (cases_client, cases_disk, cases_network, cases_server, cases_sweeps, cases_waiting)
+ROOMS = (
+    *(cases_client, cases_disk, cases_network, cases_server),
+    *(cases_sweeps, cases_tree, cases_waiting),
+)

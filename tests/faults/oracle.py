@@ -46,7 +46,7 @@ class Story:
                 self.first_round = event.data["round"]
             case "update_accepted":
                 self._accepted(event)
-            case "update_refused":
+            case "update_refused" | "update_taken_back":
                 # One that was accepted before is withdrawn by it.
                 self.accepted.get(event.data["round"], {}).pop(event.data["client"], None)
             case "round_closed":

@@ -12,7 +12,7 @@ from typing import Any
 
 from mmar_runner.interfaces.observer import Topic
 from mmar_runner.testing.kits import Kits
-from mmar_runner.testing.processes import RunningProgram, free_port
+from mmar_runner.testing.processes import RunningCombiner, RunningProgram, free_port
 from tests.faults.failpoints import Deed
 from tests.faults.watched import PATIENCE, Client, Plan, Server
 
@@ -59,11 +59,14 @@ class Scene:
         self._stack = stack
         self._options = ("--durability", durability)
         self.client_options: tuple[str, ...] = ()
+        self.server_options: tuple[str, ...] = ()
         host = "127.0.0.1" if kits is None else "localhost"
         self.listen = f"{host}:{free_port()}"
         self.workspace = folder / "ws"
         self.servers: list[Server] = []
         self.clients: dict[str, list[Client]] = {}
+        self.combiners: list[RunningCombiner] = []
+        self._combiners: dict[str, str] = {}
 
     # Who is there
 
@@ -75,6 +78,7 @@ class Scene:
             self.mmar,
             self.workspace,
             *self._options,
+            *self.server_options,
             variables=self.variables,
             listen=self.listen,
             kit=None if self.kits is None else self.kits.server,
@@ -93,8 +97,9 @@ class Scene:
         options: Iterable[str] = (),
         variables: Mapping[str, Any] | None = None,
         constants: Mapping[str, Any] | None = None,
+        asks: bool = False,
     ) -> Client:
-        """Start a client, again if it was there before."""
+        """Start a client, again if it was there before; one may ask whom it works below."""
         log = self.folder / f"{name}-{len(self.clients.get(name, ()))}.passed"
         client = Client(
             self.mmar,
@@ -105,11 +110,24 @@ class Scene:
             *options,
             variables={**self.variables, **(variables or {})},
             kit=None if self.kits is None else self.kits.client(name),
+            asks=asks,
             environment=Plan(deeds, constants or {}).environment(log),
         )
         client.log = log
         self.clients.setdefault(name, []).append(self._stack.enter_context(client))
         return client
+
+    def combine(self, name: str) -> RunningCombiner:
+        """Start a combiner, again where it was if it was there before."""
+        listen = self._combiners.setdefault(name, f"127.0.0.1:{free_port()}")
+        options = ("--durability", "process", "--min-clients", "1")
+        combiner = RunningCombiner(
+            *(self.mmar, self.listen, name, self.folder / "combiners", *options),
+            variables=self.variables,
+            listen=listen,
+        )
+        self.combiners.append(self._stack.enter_context(combiner))
+        return combiner
 
     @property
     def server(self) -> Server:
@@ -155,9 +173,10 @@ class Scene:
             said = "\n".join(map(_own, (program.stdout + program.stderr).splitlines()))
             assert not any(cry in said for cry in _CRIES), said
 
-    def programs(self) -> list[Server | Client]:
+    def programs(self) -> list[RunningProgram]:
         """Return every process there ever was."""
-        return [*self.servers, *(client for started in self.clients.values() for client in started)]
+        clients = (client for started in self.clients.values() for client in started)
+        return [*self.servers, *self.combiners, *clients]
 
     # What was seen
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -174,6 +175,10 @@ def _client(client: ClientFacts, now: str | None) -> str:
         facts.append(human_progress(progress))
     if client["last_heard"]:
         facts.append(f"last heard of at {client['last_heard']}{_silent(client['last_heard'], now)}")
+    if below := client.get("below"):
+        states = Counter(site["state"].value for site in below)
+        each = ", ".join(f"{number} {state}" for state, number in sorted(states.items()))
+        facts.append(f"{counted(len(below), 'site')} below: {each}")
     return f"  {client['name']}: {', '.join(facts)}"
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from mmar_runner.documents.words import some_of
 from mmar_runner.federation.client_status import ClientStatus
 from mmar_runner.federation.run_status import RunStatus
+from mmar_runner.server.members.below import below_of
 from mmar_runner.server.status.round_of import round_of
 from mmar_runner.server.telling.reminder import SHOWN
 from mmar_runner.server.wording import utc
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from mmar_runner.federation.sites import Sites
     from mmar_runner.server.components.results import ResultDesk
     from mmar_runner.server.members.members import Members
-    from mmar_runner.server.members.registry import Client
+    from mmar_runner.server.members.registry import Client, SiteBelow
     from mmar_runner.server.rounds.coordinator import Coordinator
     from mmar_runner.server.rounds.open_round import OpenRound
     from mmar_runner.server.status.facts import (
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
         MissingFacts,
         OutlierFacts,
         RunFacts,
+        SiteFacts,
     )
     from mmar_runner.server.telling.events import EventDispatcher
     from mmar_runner.server.telling.space import DiskWait
@@ -194,7 +196,7 @@ class Board:
         known, (state, since) = self._members.known(name), self._state(name)
         current = self._coordinator.round
         progress = None if known is None else _of_now(known)
-        return {
+        facts: ClientFacts = {
             "name": name,
             "state": state,
             "since": self._utc(since),
@@ -202,6 +204,9 @@ class Board:
             "last_heard": None if known is None or known.heard is None else self._utc(known.heard),
             "progress": progress,
         }
+        if known is not None and known.below and state is not ClientStatus.LEFT:
+            facts["below"] = [_site(one) for one in below_of(known)]
+        return facts
 
     def _one_missing(self, name: str, since: float) -> MissingFacts:
         return {"name": name, "since": self._utc(since)}
@@ -276,3 +281,7 @@ def _of_now(client: Client) -> Progress | None:
     if progress is None or (progress["unit"] == "bytes" and progress["done"] >= progress["total"]):
         return None
     return progress.copy()
+
+
+def _site(site: SiteBelow) -> SiteFacts:
+    return {"name": site.path, "state": site.state, "round": None if site.round < 0 else site.round}

@@ -19,6 +19,14 @@ if TYPE_CHECKING:
     from mmar_runner.federation.client_status import Progress
 
 
+class SiteFacts(TypedDict):
+    """One site below a combiner: its way there, and what it said last that it was doing."""
+
+    name: str
+    state: ClientStatus
+    round: int | None
+
+
 class ClientFacts(TypedDict):
     """One client; times are UTC, as ISO 8601 writes them."""
 
@@ -28,6 +36,7 @@ class ClientFacts(TypedDict):
     round: int | None
     last_heard: str | None
     progress: Progress | None
+    below: NotRequired[list[SiteFacts]]  # of a combiner that has said something of its sites
 
 
 class MissingFacts(TypedDict):
@@ -92,5 +101,10 @@ def written_facts(value: Mapping[str, Any]) -> WrittenFacts:
     if wrong := faults(load_schema("run_status"), dict(value)):
         where = "/".join(map(str, wrong[0].path))
         raise ValueError(f"{where}: {wrong[0].message}" if where else wrong[0].message)
-    clients = [{**one, "state": ClientStatus(one["state"])} for one in value["clients"]]
+    clients = [_client(one) for one in value["clients"]]
     return cast("WrittenFacts", {**value, "status": RunStatus(value["status"]), "clients": clients})
+
+
+def _client(value: Mapping[str, Any]) -> dict[str, Any]:
+    below = [{**one, "state": ClientStatus(one["state"])} for one in value.get("below", ())]
+    return {**value, "state": ClientStatus(value["state"]), **({"below": below} if below else {})}

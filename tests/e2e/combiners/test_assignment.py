@@ -56,3 +56,58 @@ def test_the_clients_of_a_combiner_that_was_killed_work_below_another(
     for entry in root.summary()["rounds"]:
         counted = {share["client"] for share in entry["contributions"]}
         assert counted == {f"west/{name}" for name in SAMPLES}
+
+
+def test_a_controller_that_is_gone_is_waited_for_and_remembers_whom_it_assigned(
+    tree: Tree, flat_models: list[str]
+) -> None:
+    """It is not there when the first client asks, and is killed once it has assigned three."""
+    there = f"127.0.0.1:{free_port()}"
+    early = tree.stack.enter_context(asking("site-1", there, tree))
+    early.wait_for(Topic.UNREACHABLE)
+    root = tree.server(len(SAMPLES), "--assign", listen=there)
+    combiners = [tree.combiner(name, root, 1) for name in ("east", "west")]
+    for combiner in combiners:
+        combiner.wait_for(Topic.REGISTERED)
+    clients = [early, *(tree.client(name, root, asks=True) for name in ("site-2", "site-3"))]
+    for client in clients:
+        client.wait_for(Topic.ASSIGNED)
+    before = {one["client"]: one["combiner"] for one in root.observations(Topic.ASSIGNED)}
+    root.kill()
+    root = tree.server(len(SAMPLES), "--assign", listen=there)
+    clients.append(tree.client("site-4", root, asks=True))
+
+    assert root.wait(timeout=_SECONDS) == 0, root.stderr
+    assert [one.wait() for one in (*combiners, *clients)] == [0] * 6
+    assert models(root) == flat_models
+    shares = root.summary()["rounds"][-1]["contributions"]
+    after = dict(reversed(share["client"].split("/")) for share in shares)
+    assert {name: after[name] for name in before} == before
+    assert [one["client"] for one in root.observations(Topic.ASSIGNED)] == ["site-4"]
+
+
+def asking(name: str, controller: str, tree: Tree) -> RunningClient:
+    """Return a client that asks a controller which is not there yet."""
+    variables = {**tree.variables, "SITE_INDEX": name[-1], "NUM_SAMPLES": SAMPLES[name]}
+    return RunningClient(
+        *(ECHO, controller, name, tree.folder / "sites"), variables=variables, asks=True
+    )
+
+
+def test_what_sites_do_is_seen_at_the_root(tree: Tree) -> None:
+    root = tree.server(1, LEASE=1)
+    east = tree.combiner("east", root, 1)
+    tree.client("site-1", east, SECONDS=60)
+
+    status = root.workspace / "run_1" / "status.json"
+    found = tree.until(lambda: below(status), "the root says what the site below east does")
+    assert found == [{"name": "east/site-1", "state": "training", "round": 0}]
+    shown = CliRunner().invoke(program, ["status", str(root.workspace)])
+    assert "1 site below: 1 training" in shown.output
+
+
+def below(status: Path) -> list[dict[str, Any]]:
+    """Return what is said of the sites below combiners, once one trains."""
+    clients = json.loads(status.read_text())["clients"] if status.exists() else []
+    sites = [site for client in clients for site in client.get("below", ())]
+    return [site for site in sites if site["state"] == "training"]

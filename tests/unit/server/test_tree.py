@@ -12,6 +12,7 @@ import pytest
 from mmar_runner.cli.main import main
 from mmar_runner.cli.starting.validated import validated
 from mmar_runner.errors import CertificateError, RefusedError
+from mmar_runner.federation.assignment import AssignmentTable
 from mmar_runner.hooks import load_plugins
 from mmar_runner.security.identity import Identity, PeerCertificate, Role
 from mmar_runner.server.components.building import ServerComponents
@@ -99,3 +100,30 @@ def test_run_combiner_refuses_before_anybody_is_called(
         main(["run-combiner", str(MMARS / "digits_robust"), *arguments])
     assert ended.value.code == 1
     assert "DOES_NOT_COMPOSE" in capsys.readouterr().err
+
+
+def test_a_combiner_lets_in_those_alone_who_are_assigned_to_it() -> None:
+    tree = Tree(is_combiner=True, expected=frozenset({"site-1"}))
+    tree.admit(RegisterRequest(client_name="site-1"), PEER)
+    with pytest.raises(RefusedError) as refused:
+        tree.admit(RegisterRequest(client_name="site-2"), PEER)
+    assert refused.value.reason == "NOT_ASSIGNED"
+    assert "--controller" in (refused.value.hint or "")
+
+
+@pytest.mark.parametrize("address", ["", "east", "east:", "east:http", "a b:1", "\x1b[31m:80"])
+def test_a_combiner_that_does_not_say_where_it_answers_gets_no_clients(address: str) -> None:
+    tree = Tree(table=AssignmentTable(lambda: 1))
+    with pytest.raises(RefusedError) as refused:
+        tree.admit(RegisterRequest(client_name="east", combines=True, serves_at=address), PEER)
+    assert refused.value.reason == "SERVES_AT"
+
+
+def test_a_combiner_without_clients_has_no_part_in_rounds() -> None:
+    tree = Tree(table=AssignmentTable(lambda: 1))
+    request = RegisterRequest(client_name="east", combines=True, serves_at="10.0.0.2:8002")
+    tree.admit(request, PEER)
+    assert tree.table is not None
+    assert (tree.takes_part("east"), tree.takes_part("site-1")) == (False, True)
+    tree.table.combiner_of["site-1"] = "east"
+    assert tree.takes_part("east")
