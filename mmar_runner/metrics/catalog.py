@@ -30,6 +30,8 @@ _REFUSALS: Final = {
     "TOO_MANY_ATTEMPTS",
     "PARTS",
     "COUNTED_TWICE",
+    "NOT_ASSIGNED",
+    "SITES_CHANGED",
     "OVERFLOW",
 }
 REASONS: Final = (*sorted(default_reasons() | _REFUSALS), OTHER)

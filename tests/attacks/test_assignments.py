@@ -194,9 +194,7 @@ def test_e11_a_combiner_sends_for_nobody_but_those_assigned_to_it(tree: Tree) ->
 
 
 async def _lies_of_a_combiner(tree: Tree) -> list[tuple[str, ...]]:
-    channel = open_channel(
-        tree.root.address(), credentials=channel_credentials(tree.tls("east"))
-    )
+    channel = open_channel(tree.root.address(), credentials=channel_credentials(tree.tls("east")))
     stub, found = FederationStub(channel), list[tuple[str, ...]]()
     request = RegisterRequest(
         client_name="east",

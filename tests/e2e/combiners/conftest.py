@@ -23,6 +23,7 @@ class Tree:
 
     def __init__(self, folder: Path, **variables: Any) -> None:
         self.folder = folder
+        self.mmar = ECHO
         self.variables = {"NUM_ROUNDS": ROUNDS, "MODEL_MB": 0.3, "NOISE": 0.5, **variables}
         self.stack = ExitStack()
 
@@ -30,7 +31,7 @@ class Tree:
         """Start the root."""
         variables = {**self.variables, "MIN_NUM_CLIENTS": minimum}
         return self.stack.enter_context(
-            RunningServer(ECHO, self.folder / "root", *options, variables=variables, **more)
+            RunningServer(self.mmar, self.folder / "root", *options, variables=variables, **more)
         )
 
     def combiner(
@@ -40,7 +41,7 @@ class Tree:
         options = ("--min-clients", str(minimum), *options)
         address, place = parent.address(), self.folder
         combiner = RunningCombiner(
-            ECHO, address, name, place, *options, variables=self.variables, **more
+            self.mmar, address, name, place, *options, variables=self.variables, **more
         )
         return self.stack.enter_context(combiner)
 
@@ -52,7 +53,7 @@ class Tree:
         place = self.folder / "sites"
         variables: Mapping[str, Any] = {**self.variables, **own, **more}
         client = RunningClient(
-            *(ECHO, server.address(), name, place, *options), variables=variables, asks=asks
+            *(self.mmar, server.address(), name, place, *options), variables=variables, asks=asks
         )
         return self.stack.enter_context(client)
 

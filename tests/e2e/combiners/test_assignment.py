@@ -3,10 +3,19 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
 import pytest
 
+from mmar_runner.cli.main import main
 from mmar_runner.interfaces.observer import Topic
-from tests.e2e.combiners.conftest import SAMPLES, Tree, models
+from mmar_runner.testing.processes import RunningClient, free_port
+from tests.e2e.combiners.conftest import ECHO, SAMPLES, Tree, models
+from tests.faults.watched import until
 
 #: Seven processes are started for one test.
 pytestmark = pytest.mark.timeout(240)
@@ -94,16 +103,21 @@ def asking(name: str, controller: str, tree: Tree) -> RunningClient:
     )
 
 
-def test_what_sites_do_is_seen_at_the_root(tree: Tree) -> None:
-    root = tree.server(1, LEASE=1)
+def test_what_sites_do_is_seen_at_the_root(tree: Tree, capsys: pytest.CaptureFixture[str]) -> None:
+    tree.mmar = Path(shutil.copytree(ECHO, tree.folder / "echo"))
+    config = tree.mmar / "config" / "config_fed_server.json"
+    told = config.read_text().replace('"heart_beat_timeout": 600', '"heart_beat_timeout": 3')
+    config.write_text(told)
+    root = tree.server(1)
     east = tree.combiner("east", root, 1)
     tree.client("site-1", east, SECONDS=60)
 
     status = root.workspace / "run_1" / "status.json"
-    found = tree.until(lambda: below(status), "the root says what the site below east does")
+    found = until(lambda: below(status), "the root says what the site below east does")
     assert found == [{"name": "east/site-1", "state": "training", "round": 0}]
-    shown = CliRunner().invoke(program, ["status", str(root.workspace)])
-    assert "1 site below: 1 training" in shown.output
+    with suppress(SystemExit):
+        main(["status", str(root.workspace)])
+    assert "1 site below: 1 training" in capsys.readouterr().out
 
 
 def below(status: Path) -> list[dict[str, Any]]:
