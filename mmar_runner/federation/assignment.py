@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import TypeAlias
 
-from mmar_runner.federation.sites import Sites
+from mmar_runner.federation.sites import NO_SITES, Sites
 
 #: The sites in a combiner's sum for the open round; None while it counts none.
 CountedOf: TypeAlias = Callable[[str], frozenset[str] | None]
@@ -52,6 +52,7 @@ class AssignmentTable:
         combiners: Every client that combines, or has.
         combiner_of: The combiner of every client that has one.
         counted: Says which sites count in a combiner's sum for the open round.
+        count: Says of how many sites clients are: further instances of one count once.
     """
 
     wanted: Callable[[], int]
@@ -59,6 +60,7 @@ class AssignmentTable:
     combiners: set[str] = field(default_factory=set)
     combiner_of: dict[str, str] = field(default_factory=dict)
     counted: CountedOf = lambda _: None
+    count: Callable[[Iterable[str]], int] = NO_SITES.count
 
     def choose(self, client: str, present: Collection[str], preferred: str) -> str | None:
         """Return the combiner that a client is to work below; None if it has to wait.
@@ -93,11 +95,6 @@ class AssignmentTable:
         others = self.combiners - {combiner}
         return self.below(combiner).difference(*(self.counted(one) or () for one in others))
 
-    def stands_for(self, combiner: str) -> int:
-        """Return for how many sites a combiner stands in the open round."""
-        counted = self.counted(combiner)
-        return len(self.asked(combiner) if counted is None else counted)
-
     def expected(self, combiner: str, there: Iterable[str]) -> Expected:
         """Return what is expected of a combiner's sum.
 
@@ -108,16 +105,20 @@ class AssignmentTable:
             there: The clients that take part: combiners, and sites that come to the server itself.
         """
         sites = self.asked(combiner)
-        spare = max(0, self._others(combiner, there) + len(sites) - self.wanted())
-        return Expected(sites, max(1, len(sites) - spare))
-
-    def _others(self, combiner: str, there: Iterable[str]) -> int:
-        """Return of how many sites updates may come, or came, otherwise than by a combiner."""
-        clients = set(there) - {combiner}
-        own = clients - self.combiners
         summed = {one for one in self.combiners if self.counted(one) is not None}
-        combining = (clients & self.combiners) | (summed - {combiner})
-        return len(own) + sum(map(self.stands_for, combining))
+        others = self.standing(summed.union(there) - {combiner})
+        spare = max(0, self.count(others | sites) - self.wanted())
+        return Expected(sites, max(1, self.count(sites) - spare))
+
+    def standing(self, clients: Iterable[str]) -> set[str]:
+        """Return for whom clients stand in the open round: combiners for those below them."""
+        named = set(clients)
+        combining = self.combiners & named
+        return (named - combining).union(*map(self._names, combining))
+
+    def _names(self, combiner: str) -> frozenset[str]:
+        counted = self.counted(combiner)
+        return self.asked(combiner) if counted is None else counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,16 +131,15 @@ class AssignedSites(Sites):
 
     table: AssignmentTable = field(default_factory=lambda: AssignmentTable(lambda: 1))
 
+    # Not super(): a class with slots is made anew, and its methods keep the first one's.
+
     def count(self, clients: Iterable[str]) -> int:
         """Return of how many sites clients are, or stand for."""
-        named = set(clients)
-        combining = self.table.combiners & named
-        own = len(self.of_all(named - combining))
-        return own + sum(map(self.table.stands_for, combining))
+        return Sites.count(self, self.table.standing(clients))
 
     def there(self, clients: Iterable[str]) -> int:
         """Return how many clients are there for a round to open: those assigned, too."""
-        return self.count(clients)
+        return Sites.there(self, self.table.standing(clients))
 
     def absent(self, clients: Iterable[str]) -> set[str]:
         """Return the admitted sites of which none of these clients is, and that have no combiner.
@@ -147,5 +147,4 @@ class AssignedSites(Sites):
         A combiner is none of them: it has no data.
         """
         placed = self.of_all(self.table.combiner_of) | self.table.combiners
-        # Not super(): a class with slots is made anew, and its methods keep the first one's.
         return Sites.absent(self, clients) - placed

@@ -117,7 +117,9 @@ def assemble(
         present=registry.present,
         wait=settings.server.wait_after_min_clients,
     )
-    combining = make_combining(settings, components, opened, aggregation, reporter.waiting)
+    combining = make_combining(
+        settings, components, opened, aggregation, reporter.waiting, sites=sites
+    )
     closer = RoundCloser(
         settings=settings,
         aggregation=aggregation,

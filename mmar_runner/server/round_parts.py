@@ -37,6 +37,8 @@ def make_combining(
     opened: OpenedRun,
     aggregation: RoundAggregation,
     tell: Callable[[str], None],
+    *,
+    sites: Sites,
 ) -> Combines:
     """Return what makes models of updates, with the children that take part in it.
 
@@ -46,6 +48,7 @@ def make_combining(
         opened: The run.
         aggregation: What is done in this process.
         tell: Says what is waited for.
+        sites: Which site a client is of.
     """
     if settings.upstream is not None:
         return Upward(
@@ -54,6 +57,7 @@ def make_combining(
             upstream=settings.upstream,
             models=opened.models,
             schema=opened.schema,
+            sites=sites,
             tell=tell,
         )
     server, folder, whole, filters = settings.server, opened.folder, None, None

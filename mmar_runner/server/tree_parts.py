@@ -49,9 +49,14 @@ def run_number(settings: ServerSettings, opened: OpenedRun) -> int:
     return opened.folder.number if settings.upstream is None else settings.upstream.run_number
 
 
+def plain_sites(settings: ServerSettings) -> Sites:
+    """Return which site a client is of, by the certificates of the project if there are any."""
+    return NO_SITES if settings.trust is None else settings.trust.sites
+
+
 def sites_of(settings: ServerSettings, tree: Tree) -> Sites:
     """Return which site a client is of; where clients are assigned, combiners stand for them."""
-    sites = NO_SITES if settings.trust is None else settings.trust.sites
+    sites = plain_sites(settings)
     if tree.table is None:
         return sites
     return AssignedSites(sites.known, sites.admitted, tree.table)
@@ -85,4 +90,5 @@ def _table(settings: ServerSettings, state: RunState) -> AssignmentTable:
         {*recorded, *state.assigned.values()},
         dict(state.assigned),
         counted,
+        plain_sites(settings).count,
     )

@@ -111,8 +111,8 @@ class Controller:
         if others := sorted(sites - expected.sites):
             msg = f"{others[0]} is not assigned to {name}, whose sum holds it"
             raise RefusedError(msg, reason="NOT_ASSIGNED", hint="the task says who is")
-        if len(sites) < expected.needed:
-            msg = f"the sum of {name} holds {len(sites)} sites, and {expected.needed} are needed"
+        if (found := self._table.count(sites)) < expected.needed:
+            msg = f"the sum of {name} holds {found} sites, and {expected.needed} are needed"
             raise RefusedError(msg, reason="SITES_CHANGED", hint="ask for the task again")
 
     def _present(self) -> list[str]:

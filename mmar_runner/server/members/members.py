@@ -162,6 +162,7 @@ class Members:
             if joined:  # or its next attempt would find it here, and no round would know of it
                 self._registry.remove(client.name, now=now)
             raise
+        self.tree.came(client.name, combines=client.combines)
         if joined or before is None or not client.is_as(before):
             self._attendance.record_registered(client)
         if joined:

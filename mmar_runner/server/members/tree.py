@@ -57,6 +57,11 @@ class Tree:
         if self.table is not None:
             self.table.combiners |= names
 
+    def came(self, name: str, *, combines: bool) -> None:
+        """A client is in, which may be a combiner."""
+        if combines:
+            self.restore([name])
+
     def admit(self, request: RegisterRequest, peer: Peer) -> None:
         """Refuse a combiner where nothing composes, and whoever is none but says so.
 
@@ -75,10 +80,8 @@ class Tree:
             hint = "remove cross_site_validation from config_fed_client.json, or leave the tree"
             raise RefusedError(msg, reason="NOT_BELOW_COMBINERS", hint=hint)
         self._require_assigned(request.client_name)
-        self.had_combiners |= request.combines
         if request.combines and self.table is not None:
             _require_address(request.serves_at)
-            self.table.combiners.add(request.client_name)
 
     def _require_assigned(self, name: str) -> None:
         if self.expected is None or name in self.expected:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from mmar_runner.federation.assignment import Expected
+    from mmar_runner.federation.sites import Sites
     from mmar_runner.server.records.model_file import ModelFile
     from mmar_runner.server.records.models import ModelStore
     from mmar_runner.server.records.record import CountedUpdate
@@ -41,6 +42,7 @@ class Upward:
         upstream: The way up.
         models: The run's models.
         schema: The tensors of every one of them.
+        sites: Which site a client is of.
         tell: Tells what is waited for.
         waiting: That, in a sentence; empty before the sum has gone up.
     """
@@ -50,6 +52,7 @@ class Upward:
     upstream: Upstream
     models: ModelStore
     schema: ModelSchema
+    sites: Sites
     tell: Callable[[str], None]
     waiting: str = ""
     _weights: dict[int, tuple[float, ...]] = field(default_factory=dict)
@@ -111,7 +114,7 @@ class Upward:
             return None
         names = {counted.update.client for counted in accepted}
         others = sorted(names - expected.sites)
-        if not others and len(names) >= expected.needed:
+        if not others and self.sites.count(names) >= expected.needed:
             return None
         if self.record.state.sealed:
             facts = {"round": self.record.state.round}

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmar_runner.federation.assignment import AssignedSites, AssignmentTable, Expected
+from mmar_runner.federation.sites import Sites
 
 
 def table(wanted: int = 4, **places: str) -> AssignmentTable:
@@ -104,3 +105,11 @@ def test_if_every_combiner_sends_what_is_needed_they_may_lack_it_together_at_mos
         assert 1 <= expected.needed <= len(expected.sites)
         sums[name] = frozenset(sorted(expected.sites)[: expected.needed])
     assert sum(map(len, sums.values())) >= min(wanted, len(places))
+
+
+def test_further_instances_of_a_site_work_and_stand_for_nobody() -> None:
+    known = Sites(frozenset({"site-1", "site-2"}))
+    places = {"site-1": "east", "site-1_2": "east", "site-2": "west"}
+    placed = AssignmentTable(lambda: 2, {}, {"east", "west"}, places, count=known.count)
+    assert placed.expected("east", BOTH).needed == 1
+    assert AssignedSites(known.known, table=placed).count(BOTH) == 2

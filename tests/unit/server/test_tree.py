@@ -85,9 +85,9 @@ def test_a_combiner_and_a_client_come_as_what_they_are() -> None:
 
 def test_a_tree_remembers_that_combiners_came() -> None:
     tree = Tree()
-    tree.admit(RegisterRequest(), PEER)
+    tree.came("site-1", combines=False)
     assert not tree.had_combiners
-    tree.admit(RegisterRequest(combines=True), PEER)
+    tree.came("east", combines=True)
     assert tree.had_combiners
 
 
@@ -123,6 +123,7 @@ def test_a_combiner_without_clients_has_no_part_in_rounds() -> None:
     tree = Tree(table=AssignmentTable(lambda: 1))
     request = RegisterRequest(client_name="east", combines=True, serves_at="10.0.0.2:8002")
     tree.admit(request, PEER)
+    tree.came("east", combines=True)
     assert tree.table is not None
     assert (tree.takes_part("east"), tree.takes_part("site-1")) == (False, True)
     tree.table.combiner_of["site-1"] = "east"
