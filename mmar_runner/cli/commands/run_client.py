@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -32,12 +31,10 @@ from mmar_runner.cli.starting.believed_client import believed_name, believed_set
 from mmar_runner.cli.starting.client_site import ClientSite
 from mmar_runner.cli.starting.kits import DEFAULT_ADDRESS, require_kit_or_insecure
 from mmar_runner.cli.starting.running_already import naming_who_runs
+from mmar_runner.cli.starting.session_options import Limits, Way
 from mmar_runner.cli.starting.signals import stop_on_signals
 from mmar_runner.cli.starting.validated import parse_settings, say_settings
 from mmar_runner.cli.views.progress import make_observer
-from mmar_runner.client.roaming import run_roaming
-from mmar_runner.client.session import SessionOutcome, run_session
-from mmar_runner.client.settings import SessionSettings, smaller
 from mmar_runner.errors import RefusedError, RunStoppedError, UsageError
 from mmar_runner.federation.run_status import RunStatus
 from mmar_runner.hooks import load_plugins
@@ -48,6 +45,8 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from mmar_runner.cli.starting.trusted_client import TrustedClient
+    from mmar_runner.client.session import SessionOutcome
+    from mmar_runner.client.settings import SessionSettings
     from mmar_runner.client.standing.agent import StandingOutcome
     from mmar_runner.client.trust import ClientTrust
     from mmar_runner.hooks import LoadedPlugins
@@ -139,13 +138,13 @@ def command(
     require_controller(controller, server, combiner)
     plugins = load_plugins(plugins_dir=plugins_dir)
     site = ClientSite(mmar, plugins, parse_settings(pairs), workspace)
-    limits = _Limits(plugins_dir, task_timeout, stall_seconds, connect_timeout, processes)
+    limits = Limits(plugins_dir, task_timeout, stall_seconds, connect_timeout, processes)
     display = partial(make_observer, "client", context.obj, quiet=as_json)
     if kit is None:
         client = believed_name(name, instance)
         target = controller or server
         settings = limits.of(believed_settings(site, client, target, allow_byoc=allow_byoc))
-        way = _Way(controller is not None, combiner or "", admit_loopback)
+        way = Way(controller is not None, combiner or "", admit_loopback)
         _say_guessed_index(settings)
         settle_memory()
         with display(mmar=settings.spec.name) as observer:
@@ -158,7 +157,7 @@ def command(
         target = controller or server
         trusted = TrustedClient.open(kit, name=name, instance=instance, server=target)
         asks = controller is not None or (server is None and trusted.kit.is_assigned)
-        way = _Way(asks, combiner or "")
+        way = Way(asks, combiner or "")
         client = trusted.name
         log = site.workspace(trusted.job(site), client) / "audit.jsonl"
         with naming_who_runs(log, _RUNNING):
@@ -177,55 +176,12 @@ def command(
     context.exit(outcome.status.exit_code)
 
 
-@dataclass(frozen=True, slots=True)
-class _Limits:
-    """What the command line says of any client."""
-
-    plugins_dir: Path | None
-    task_timeout: float | None
-    stall_seconds: float | None
-    connect_timeout: float | None
-    processes: int | None
-
-    def of(self, settings: SessionSettings) -> SessionSettings:
-        return replace(
-            settings,
-            plugins_dir=None if self.plugins_dir is None else self.plugins_dir.absolute(),
-            task_timeout=smaller(settings.task_timeout, self.task_timeout),
-            stall_seconds=smaller(settings.stall_seconds, self.stall_seconds),
-            connect_timeout=self.connect_timeout,
-            processes=self.processes,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class _Way:
-    """How a client finds whom it works for: the server itself, or the combiner that it is told."""
-
-    asks: bool
-    preferred: str = ""
-    admit: Callable[[str], None] = lambda _: None
-
-    async def walk(
-        self,
-        settings: SessionSettings,
-        plugins: LoadedPlugins,
-        observer: Observer,
-        stop: asyncio.Event,
-    ) -> SessionOutcome:
-        if not self.asks:
-            return await run_session(settings, plugins, observer, stop)
-        return await run_roaming(
-            *(settings, plugins, observer, stop), preferred=self.preferred, admit=self.admit
-        )
-
-
 def _run_trusted(
     trusted: TrustedClient,
     site: ClientSite,
-    limits: _Limits,
+    limits: Limits,
     display: Callable[..., AbstractContextManager[Observer]],
-    way: _Way,
+    way: Way,
 ) -> SessionOutcome:
     local = None if site.mmar is None else trusted.local(site, site.mmar)
     settle_memory()
@@ -249,7 +205,7 @@ def _run_trusted(
 def _stand(
     trusted: TrustedClient,
     site: ClientSite,
-    limits: _Limits,
+    limits: Limits,
     display: Callable[..., AbstractContextManager[Observer]],
 ) -> tuple[StandingOutcome, bool] | None:
     """Stand until it is over; None if the server is one that was started for one run."""
@@ -298,7 +254,7 @@ def _conclude_standing(
 
 
 async def _join(
-    settings: SessionSettings, plugins: LoadedPlugins, observer: Observer, way: _Way
+    settings: SessionSettings, plugins: LoadedPlugins, observer: Observer, way: Way
 ) -> SessionOutcome:
     stop = asyncio.Event()
     stop_on_signals(stop)
