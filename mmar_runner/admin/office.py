@@ -281,6 +281,7 @@ class _Office:
             variables=settings.variables,
             plugins_dir=settings.plugins_dir,
             trust=taken.trust,
+            pinned=settings.kit.pinned if settings.kit.assigns_clients else None,
         )
 
     async def _go_on(self, desk: RunDesk) -> None:

@@ -54,6 +54,7 @@ def make_kits(
     authorization: Mapping[str, Any] | None = None,
     life: timedelta = DEFAULT_LIFE,
     combiners: Sequence[str] = (),
+    assigns: bool = False,
 ) -> Kits:
     """Provision a project whose server is ``localhost``.
 
@@ -67,6 +68,7 @@ def make_kits(
         authorization: What ``authorization.json`` is to say; generated if None.
         life: For how long the certificates hold.
         combiners: Names of combiners on ``localhost``.
+        assigns: Whether the server assigns clients to them.
     """
     given = orgs or {}
     server_org = given.get("server", "org-server")
@@ -77,6 +79,7 @@ def make_kits(
             "org": server_org,
             "min_num_clients": 1,
             "max_num_clients": max(100, len(clients)),
+            "assign_clients": assigns,
         },
         "combiners": [
             {"name": name, "cn": "localhost", "org": given.get(name, server_org)}

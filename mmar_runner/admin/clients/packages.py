@@ -1,22 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The package that clients are given: that of the MMAR that is deployed now."""
+"""What clients are given that have none: the MMAR that is deployed now, and their combiners."""
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from mmar_runner.errors import RefusedError
-from mmar_runner.server.calls.discovery import unmatched
+from mmar_runner.server.members.controller import RETRY_SECONDS
+from mmar_runner.wire.messages import AssignReply, AssignStatus
 from mmar_runner.wire.servicer import DiscoveryServicer
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
 
     from mmar_runner.server.calls.packages import PackageDesk
     from mmar_runner.wire.codec import SentPackageItem
     from mmar_runner.wire.gate import Peer
     from mmar_runner.wire.messages import (
-        AssignReply,
         AssignRequest,
         DeclineReply,
         DeclineRequest,
@@ -25,9 +26,10 @@ if TYPE_CHECKING:
 
 
 class CurrentPackage(DiscoveryServicer):
-    """Answers GetPackage and Decline for whatever is deployed."""
+    """Answers clients that hold nothing but their kit, for whatever is deployed or open."""
 
     def __init__(self) -> None:
+        self._run: DiscoveryServicer | None = None
         self._desk: PackageDesk | None = None
 
     def offer(self, desk: PackageDesk) -> None:
@@ -55,10 +57,24 @@ class CurrentPackage(DiscoveryServicer):
         """Note that a site will not run the MMAR, and why."""
         return await self._require().decline(request, peer)
 
+    @contextmanager
+    def assigning(self, run: DiscoveryServicer) -> Iterator[None]:
+        """Have a run say which combiners its clients work below, for as long as the block lasts."""
+        self._run = run
+        try:
+            yield
+        finally:
+            self._run = None
+
     async def assign(self, request: AssignRequest, peer: Peer) -> AssignReply:
-        """Assign nobody: combiners below a server that stands have clients of their own."""
-        del request, peer
-        return unmatched("a server that stands assigns nobody: give --server, or use its kit")
+        """Say which combiner a client works below, if a run is open."""
+        if self._run is None:
+            return AssignReply(
+                status=AssignStatus.ASSIGN_STATUS_TRY_AGAIN,
+                message="no run is open at the server",
+                retry_seconds=RETRY_SECONDS,
+            )
+        return await self._run.assign(request, peer)
 
     def _require(self) -> PackageDesk:
         if self._desk is None:

@@ -126,6 +126,7 @@ class OpenRun:
             folder=folder,
             guard=replace(premises.guard, names=CertifiedNames(decisions.keys(), decisions)),
             current=premises.current,
+            package=premises.package,
             address=premises.address,
             joinable=self._joined,
         )

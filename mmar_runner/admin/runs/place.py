@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from mmar_runner.admin.clients.current_run import CurrentRun
+    from mmar_runner.admin.clients.packages import CurrentPackage
     from mmar_runner.server.gate.guard import Guard
     from mmar_runner.server.opening import OpenedRun, Wanted
     from mmar_runner.server.parts import RunParts
@@ -30,6 +31,7 @@ class StandingPlace(Place):
         folder: Of the run.
         guard: Of the server's port; who may have which name is the run's own.
         current: What clients see.
+        package: What those are told that hold nothing but a kit.
         address: Where they come in.
         joinable: Hears the run's parts as soon as clients can join.
     """
@@ -37,6 +39,7 @@ class StandingPlace(Place):
     folder: RunFolder
     guard: Guard
     current: CurrentRun
+    package: CurrentPackage
     address: str
     joinable: Callable[[RunParts], None]
 
@@ -53,5 +56,6 @@ class StandingPlace(Place):
     async def door(self, parts: RunParts) -> AsyncIterator[str]:
         """Let clients in at the server's port."""
         async with self.current.serving(parts.servicer):
-            self.joinable(parts)
-            yield self.address
+            with self.package.assigning(parts.discovery):
+                self.joinable(parts)
+                yield self.address
