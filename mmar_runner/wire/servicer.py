@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
 
 from mmar_runner.errors import RefusedError
+from mmar_runner.wire.messages import AssignReply, AssignStatus
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
         AdminReply,
         AdminReplyReceipt,
         AdminRequest,
-        AssignReply,
         AssignRequest,
         CrossSiteResult,
         CrossSiteResultReply,
@@ -139,9 +139,19 @@ class DiscoveryServicer(ABC):
     async def decline(self, request: DeclineRequest, peer: Peer) -> DeclineReply:
         """Hear that a site will not run the MMAR."""
 
-    @abstractmethod
     async def assign(self, request: AssignRequest, peer: Peer) -> AssignReply:
-        """Say which combiner a client is to work below."""
+        """Say which combiner a client is to work below; a server without such says so."""
+        del request, peer
+        return unmatched("this server assigns nobody: its clients come to it")
+
+
+def unmatched(message: str) -> AssignReply:
+    """Return the answer to a client that is started for something else.
+
+    Args:
+        message: What differs.
+    """
+    return AssignReply(status=AssignStatus.ASSIGN_STATUS_UNMATCHED_CONFIG, message=message)
 
 
 class RequestsServicer(ABC):

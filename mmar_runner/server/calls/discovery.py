@@ -6,8 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mmar_runner.errors import RefusedError
-from mmar_runner.wire.messages import AssignReply, AssignStatus
-from mmar_runner.wire.servicer import DiscoveryServicer
+from mmar_runner.wire.servicer import DiscoveryServicer, unmatched
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from mmar_runner.wire.codec import SentPackageItem
     from mmar_runner.wire.gate import Peer
     from mmar_runner.wire.messages import (
+        AssignReply,
         AssignRequest,
         DeclineReply,
         DeclineRequest,
@@ -54,7 +54,7 @@ class Discovery(DiscoveryServicer):
     async def assign(self, request: AssignRequest, peer: Peer) -> AssignReply:
         """Say which combiner a client works below; see `Controller`."""
         if self._controller is None:
-            return unmatched("this server assigns nobody: its clients come to it")
+            return await super().assign(request, peer)
         if request.mmar_digest and request.mmar_digest != self._digest:
             return unmatched(
                 f"this server runs the MMAR {self._digest:.12}, and the client has "
@@ -67,12 +67,3 @@ class Discovery(DiscoveryServicer):
             msg = "packages are given to clients with a certificate only"
             raise RefusedError(msg, reason="CERT_MISSING", hint="start both with --kit")
         return self._packages
-
-
-def unmatched(message: str) -> AssignReply:
-    """Return the answer to a client that is started for something else.
-
-    Args:
-        message: What differs.
-    """
-    return AssignReply(status=AssignStatus.ASSIGN_STATUS_UNMATCHED_CONFIG, message=message)
