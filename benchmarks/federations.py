@@ -182,9 +182,7 @@ class DurabilityCost:
         }
 
 
-def generator(
-    first: int, count: int, kits: Path | None, target: str, noise: float = 0
-) -> Process:
+def generator(first: int, count: int, kits: Path | None, target: str, noise: float = 0) -> Process:
     """Start a load generator.
 
     Args:

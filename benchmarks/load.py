@@ -131,14 +131,14 @@ class Session:
                         await call.write(data[start : start + _CHUNK])
                     await call.write(UpdateCommit(sha256=digest))
 
-
     def _trained(self, model: bytes, number: int) -> bytes:
         """Return a model of float32 tensors with noise, the same for a name and a round."""
         begin = 8 + int.from_bytes(model[:8], "little")
         values = np.frombuffer(model, "<f4", offset=begin)
         draw = np.random.default_rng([zlib.crc32(self._name.encode()), number])
         moved = values + self._noise * draw.standard_normal(len(values), dtype=np.float32)
-        return model[:begin] + moved.astype("<f4").tobytes()
+        trained: bytes = moved.astype("<f4").tobytes()
+        return model[:begin] + trained
 
 
 async def _next_model(items: AsyncIterator[ModelItem]) -> tuple[ModelHeader, bytes] | None:

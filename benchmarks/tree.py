@@ -93,9 +93,8 @@ class TreeBesideFlat:
         figures["final_sha256"] = trees[0].models[-1]
         return {
             "same_models": float(same and tree.models == flat.models),
-            "ratio": figures["full"]["ratio"],
-            "traffic": self._traffic(trees[0]),
-            "traffic_1MB": {**self._traffic(tree), "flat": self._sockets(flat)},
+            "traffic": _traffic(trees[0]),
+            "traffic_1MB": {**_traffic(tree), "flat": _sockets(flat)},
             **figures,
         }
 
@@ -170,30 +169,6 @@ class TreeBesideFlat:
                 if load.alive:
                     load.kill()
 
-    def _traffic(self, tree: Ran) -> dict[str, float]:
-        """Return the root's bytes a round beside models and sums as they are without a header."""
-        down = self.combiners * tree.elements * _FLOAT32
-        up = self.combiners * tree.elements * _FLOAT64
-        return {
-            "down_bytes": max(tree.down),
-            "up_bytes": max(tree.up),
-            "models_down": max(tree.down) / down,
-            "sums_up": max(tree.up) / up,
-            **self._sockets(tree),
-        }
-
-    def _sockets(self, ran: Ran) -> dict[str, float]:
-        if ran.socket is None:
-            return {}
-        rounds = len(ran.models)
-        down, up = ran.socket.down / rounds, ran.socket.up / rounds
-        return {
-            "socket_down_bytes": down,
-            "socket_up_bytes": up,
-            "socket_models_down": down / (self.combiners * ran.elements * _FLOAT32),
-            "socket_sums_up": up / (self.combiners * ran.elements * _FLOAT64),
-        }
-
 
 def _beside(flats: Sequence[Ran], trees: Sequence[Ran]) -> dict[str, float]:
     flat, tree = (
@@ -218,3 +193,27 @@ def _ran(root: RunningServer, counted: Counted | None) -> Ran:
         elements=(len(model) - 8 - int.from_bytes(model[:8], "little")) // _FLOAT32,
         socket=counted,
     )
+
+
+def _traffic(tree: Ran) -> dict[str, float]:
+    """Return the root's bytes a round beside models and sums as they are without a header."""
+    return {
+        "down_bytes": max(tree.down),
+        "up_bytes": max(tree.up),
+        "models_down": max(tree.down) / (tree.elements * _FLOAT32),
+        "sums_up": max(tree.up) / (tree.elements * _FLOAT64),
+        **_sockets(tree),
+    }
+
+
+def _sockets(ran: Ran) -> dict[str, float]:
+    if ran.socket is None:
+        return {}
+    rounds = len(ran.models)
+    down, up = ran.socket.down / rounds, ran.socket.up / rounds
+    return {
+        "socket_down_bytes": down,
+        "socket_up_bytes": up,
+        "socket_models_down": down / (ran.elements * _FLOAT32),
+        "socket_sums_up": up / (ran.elements * _FLOAT64),
+    }
