@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import random
+import resource
 import shutil
 import statistics
 import tempfile
@@ -27,12 +28,33 @@ from tls import sign
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from mmar_runner.testing.processes import RunningProgram
     from plan import Plan
     from tls import Trusted
 
 _LIMIT: Final = 120.0
 _PARTS: Final = 10
 _STEPS: Final = (Topic.PACKAGE_RECEIVED, Topic.REGISTERED, Topic.MODEL_RECEIVED, Topic.TRAINED)
+
+
+@dataclass(frozen=True, slots=True)
+class _Arrived:
+    """One client.
+
+    Attributes:
+        until: Seconds from its start to each of the steps.
+        imports_s: What its trainer's imports took just before, by themselves.
+        cpu_s: What it and its trainer took of the processors until they had ended.
+    """
+
+    until: Mapping[Topic, float]
+    imports_s: float
+    cpu_s: float
+
+    @property
+    def total_s(self) -> float:
+        """Seconds until the first round was trained."""
+        return self.until[Topic.TRAINED]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,27 +79,23 @@ class Arrival:
         """Measure the case; each client is another one, at a server of its own."""
         repeats = plan.repeats or self.repeats
         trusted = plan.keys.project(repeats)
-        bare, imports = [], []
-        steps: list[dict[Topic, float]] = []
         with tempfile.TemporaryDirectory(prefix="bench-arrival-") as name:
             folder = Path(name)
             mmar = self._deployed(folder, trusted)
-            for number in range(1, repeats + 1):
-                bare += ours.cold_start("-c", "pass", repeats=1)
-                imports += ours.cold_start("-c", self.imports, repeats=1)
-                site = folder / str(number)
-                steps.append(self._arrive(mmar, site, f"site-{number}", trusted))
-        until = {topic: statistics.median(one[topic] for one in steps) for topic in _STEPS}
-        totals = [one[Topic.TRAINED] for one in steps]
-        own = [whole - start for whole, start in zip(imports, bare, strict=True)]
-        beyond = [total - imported for total, imported in zip(totals, own, strict=True)]
+            names = [f"site-{number}" for number in range(1, repeats + 1)]
+            arrived = [self._arrive(mmar, folder / one, one, trusted) for one in names]
+        beyond = [one.total_s - one.imports_s for one in arrived]
         return {
-            "total_s": statistics.median(totals),
-            "slowest_s": max(totals),
-            "imports_s": statistics.median(own),
+            "total_s": statistics.median(one.total_s for one in arrived),
+            "slowest_s": max(one.total_s for one in arrived),
+            "imports_s": statistics.median(one.imports_s for one in arrived),
             "beyond_s": statistics.median(beyond),
             "most_beyond_s": max(beyond),
-            "until_s": {str(topic): seconds for topic, seconds in until.items()},
+            "cpu_s": statistics.median(one.cpu_s for one in arrived),
+            "until_s": {
+                str(topic): statistics.median(one.until[topic] for one in arrived)
+                for topic in _STEPS
+            },
         }
 
     def _deployed(self, folder: Path, trusted: Trusted) -> Path:
@@ -93,22 +111,41 @@ class Arrival:
         sign(mmar, trusted.kits)
         return mmar
 
-    def _arrive(self, mmar: Path, folder: Path, name: str, trusted: Trusted) -> dict[Topic, float]:
-        """Return after how many seconds the client says each of the steps."""
+    def _arrive(self, mmar: Path, folder: Path, name: str, trusted: Trusted) -> _Arrived:
+        """Let one client come to a server that waits for it, and follow it to its end."""
+        imports_s = self._imports_s()
         variables = {"NUM_ROUNDS": 1, "MIN_NUM_CLIENTS": 1, **self.variables}
         kits = trusted.kits
         with RunningServer(mmar, folder / "server", variables=variables, kit=kits.server) as server:
             port = server.address(timeout=_LIMIT).rpartition(":")[2]
-            began = datetime.now(UTC)
+            began, used = datetime.now(UTC), _processor_seconds()
             with RunningClient(
                 *(None, f"localhost:{port}", name, folder / "clients"),
                 variables=variables,
                 kit=kits.client(name),
             ) as client:
-                for process in (client, server):
-                    if process.wait(timeout=_LIMIT):
-                        raise RuntimeError(process.stderr)
-        return {topic: (_when(client, topic) - began).total_seconds() for topic in _STEPS}
+                _wait(client)
+                used = _processor_seconds() - used
+                _wait(server)
+        until = {topic: (_when(client, topic) - began).total_seconds() for topic in _STEPS}
+        return _Arrived(until, imports_s, used)
+
+    def _imports_s(self) -> float:
+        """Return what the imports take in a fresh process, beyond an empty interpreter."""
+        (bare,) = ours.cold_start("-c", "pass", repeats=1)
+        (imports,) = ours.cold_start("-c", self.imports, repeats=1)
+        return imports - bare
+
+
+def _wait(process: RunningProgram) -> None:
+    if process.wait(timeout=_LIMIT):
+        raise RuntimeError(process.stderr)
+
+
+def _processor_seconds() -> float:
+    """Return what all processes have used that were started here and have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _when(client: RunningClient, topic: Topic) -> datetime:
