@@ -21,7 +21,7 @@ TYPED := mmar_runner benchmarks $(wildcard plugins/*/*/mmar_runner_*)
 # A worker gets neighbouring tests: what a file's tests share is made once, not by each worker.
 PYTEST ?= -n 2 --dist worksteal
 
-.PHONY: help venv demo demo-insecure test test-all simulate-faults faults fuzz lint format types imports protos bench bench-trust non-iid federated-and-pooled soak robustness mutants check wheels clean
+.PHONY: help venv demo demo-insecure test test-all simulate-faults faults fuzz lint format types imports protos bench bench-scale bench-trust non-iid federated-and-pooled soak robustness mutants check wheels clean
 
 help: ## List the goals
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
@@ -84,6 +84,9 @@ BENCH ?=
 
 bench: $(STAMP) ## Measure all that has a bound (10 to 25 minutes); BENCH="--write" keeps the table
 	@$(BIN)/python benchmarks/bench.py $(BENCH)
+
+bench-scale: $(STAMP) ## Measure how far a federation grows; BENCH="--write" keeps the table
+	@$(BIN)/python benchmarks/scale.py $(BENCH)
 
 bench-trust: $(STAMP) ## Measure what signing and verifying an MMAR cost beside plain hashing
 	@$(BIN)/python benchmarks/trust.py $(TRUST)

@@ -26,36 +26,23 @@ durability-cost is how much longer a round takes.
 from __future__ import annotations
 
 import argparse
-import json
 import shutil
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import ours
 import page
 from cases import CASES, ONE_OR_OTHER, WITH_KITS, disk_bytes
-from musts import JUDGED
 from plan import Plan
-from processes import ProcessFailedError
+from suite import Suite
 from tls import TlsFolder
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 _QUICK: Final = ("10KB-2", "10KB-8", "100MB-2", "simulate-8", "validate-cold", "idle-server")
-#: Letters of an error: what processes said may be all their logs.
-_LONGEST_ERROR: Final = 2000
-#: What a case raises when a process of it ends, hangs or says what nobody expected.
-_FAILURES: Final = (
-    ProcessFailedError,
-    AssertionError,
-    RuntimeError,
-    OSError,
-    ValueError,
-    LookupError,
-    subprocess.SubprocessError,
-)
 
 
 def main() -> None:
@@ -69,19 +56,17 @@ def main() -> None:
         parser.error(f"{need / 1e9:.0f} GB of disk are needed and {free / 1e9:.0f} GB are free")
     if arguments.write:
         _check_page(parser)
-    began, about = time.monotonic(), page.machine()
     rounds = arguments.rounds or (5 if arguments.quick else None)
     repeats = arguments.repeats or (1 if arguments.quick else None)
     with tempfile.TemporaryDirectory(prefix="bench-tls-") as folder:
         plan = Plan(rounds, repeats, TlsFolder(Path(folder)), arguments.tls)
-        print(json.dumps({"case": "machine", **about}), flush=True)
-        figures = {name: _measure(name, plan) for name in names}
-    sys.exit(_judge(figures, arguments, about, time.monotonic() - began))
+        suite = Suite(page.BENCH, CASES, _judged_as)
+        sys.exit(suite.perform(names, plan, write=arguments.write))
 
 
 def _check_page(parser: argparse.ArgumentParser) -> None:
     try:
-        page.check()
+        page.BENCH.check()
     except ValueError as error:
         parser.error(str(error))
 
@@ -103,50 +88,20 @@ def _parser() -> argparse.ArgumentParser:
 def _names(arguments: argparse.Namespace) -> list[str]:
     if arguments.case:
         return list(dict.fromkeys(arguments.case))
-    chosen = _QUICK if arguments.quick else CASES if arguments.all or arguments.tls else JUDGED
+    chosen = (
+        _QUICK
+        if arguments.quick
+        else CASES
+        if arguments.all or arguments.tls
+        else page.BENCH.judged
+    )
     return [name for name in CASES if name in chosen and (not arguments.tls or name in WITH_KITS)]
 
 
-def _measure(name: str, plan: Plan) -> dict[str, Any]:
-    """Print a case's line and return its figures; one that failed has its ``error`` alone."""
-    began = time.monotonic()
-    try:
-        figures: dict[str, Any] = _rounded(CASES[name](plan))
-    except _FAILURES as error:  # half an hour of other figures is not lost for it
-        said = f"{type(error).__name__}: {error}"
-        figures = {"tls": plan.tls and name in ONE_OR_OTHER, "error": said[:_LONGEST_ERROR]}
-    took = {"took_s": round(time.monotonic() - began, 1)}
-    print(json.dumps({"case": name, **figures, **took}), flush=True)
-    return figures
-
-
-def _rounded(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _rounded(entry) for key, entry in value.items()}
-    return float(f"{value:.4g}") if isinstance(value, float) else value
-
-
-def _judge(
-    figures: dict[str, dict[str, Any]],
-    arguments: argparse.Namespace,
-    about: dict[str, Any],
-    seconds: float,
-) -> bool:
-    """Print the table, and write it if asked; return whether a case failed or a bound is missed."""
-    judged = {_judged_as(name, found): found for name, found in figures.items()}
-    if table := page.table(judged, whole=False):
-        print(f"\n{table}", flush=True)
-    if arguments.write:
-        page.write(page.section(judged, sys.argv[1:], about, seconds))
-    missed = page.missed(judged)
-    for must in missed:
-        print(f"missed: {must.row}", file=sys.stderr)
-    return bool(missed) or any("error" in found for found in figures.values())
-
-
-def _judged_as(name: str, figures: dict[str, Any]) -> str:
+def _judged_as(name: str, figures: Mapping[str, Any]) -> str:
     """Return the case's name among the bounds: with ``--tls`` it is not the one in plain text."""
-    return f"{name}-tls" if figures.get("tls") and not name.endswith("-tls") else name
+    tls = figures.get("tls") and name in ONE_OR_OTHER and not name.endswith("-tls")
+    return f"{name}-tls" if tls else name
 
 
 if __name__ == "__main__":

@@ -116,7 +116,7 @@ class Federation:
     def _generators(self, kits: Path | None) -> list[Callable[[str], Process]]:
         share = self.clients // _LOAD_PROCESSES
         firsts = range(1, self.clients + 1, share)
-        return [partial(_generator, first, share, kits) for first in firsts]
+        return [partial(generator, first, share, kits) for first in firsts]
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,8 +182,17 @@ class DurabilityCost:
         }
 
 
-def _generator(first: int, count: int, kits: Path | None, target: str) -> Process:
+def generator(first: int, count: int, kits: Path | None, target: str, noise: float = 0) -> Process:
+    """Start a load generator.
+
+    Args:
+        first: The number of its first session, which is its name.
+        count: How many sessions.
+        kits: The folder of their start-up kits; None shows no certificates.
+        target: Whom they call.
+        noise: By how much their updates differ.
+    """
     script = str(Path(__file__).with_name("load.py"))
-    numbers = ("--first", str(first), "--sessions", str(count))
+    numbers = ("--first", str(first), "--sessions", str(count), "--noise", str(noise))
     identity = () if kits is None else ("--kits", str(kits))
     return Process([sys.executable, script, target, *numbers, *identity])

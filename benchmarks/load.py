@@ -4,7 +4,8 @@
 Each session has a connection of its own and does what a client does on the wire: it
 registers, keeps its lease, fetches each round's model and submits an update, which is
 the model it got. It neither trains nor writes files. With ``--kits`` each shows the certificate of
-its own start-up kit.
+its own start-up kit. With ``--noise`` an update differs from the model and from every other
+session's, and each session has samples of its own: what comes of it says whether all were added up.
 """
 
 from __future__ import annotations
@@ -16,8 +17,11 @@ import hashlib
 import json
 import os
 import resource
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+
+import numpy as np
 
 from mmar_runner.errors import RefusedError, WireError
 from mmar_runner.wire.channel import open_channel
@@ -54,11 +58,14 @@ class Session:
     Args:
         stub: Its connection.
         name: Its name.
+        noise: How far an update's values are from the model's, as a standard deviation.
     """
 
-    def __init__(self, stub: FederationStub, name: str) -> None:
+    def __init__(self, stub: FederationStub, name: str, noise: float = 0) -> None:
         self._stub = stub
         self._name = name
+        self._noise = noise
+        self._samples = 1 + zlib.crc32(name.encode()) % 100 if noise else 1
         self._registered = RegisterReply()
         self.rounds = 0
 
@@ -98,6 +105,8 @@ class Session:
                 )
 
     async def _submit(self, call: UpdateCall, header: ModelHeader, data: bytes) -> None:
+        if self._noise:
+            data = self._trained(data, header.round)
         begin = UpdateBegin(
             token=self._registered.token,
             run_number=self._registered.run_number,
@@ -105,7 +114,7 @@ class Session:
             base_sha256=header.sha256,
             total_bytes=len(data),
             update_id=f"{self._name}-{header.round}",
-            num_samples=1,
+            num_samples=self._samples,
             kind="weights",
             seconds_train=0.0,
         )
@@ -122,6 +131,15 @@ class Session:
                         await call.write(data[start : start + _CHUNK])
                     await call.write(UpdateCommit(sha256=digest))
 
+    def _trained(self, model: bytes, number: int) -> bytes:
+        """Return a model of float32 tensors with noise, the same for a name and a round."""
+        begin = 8 + int.from_bytes(model[:8], "little")
+        values = np.frombuffer(model, "<f4", offset=begin)
+        draw = np.random.default_rng([zlib.crc32(self._name.encode()), number])
+        moved = values + self._noise * draw.standard_normal(len(values), dtype=np.float32)
+        trained: bytes = moved.astype("<f4").tobytes()
+        return model[:begin] + trained
+
 
 async def _next_model(items: AsyncIterator[ModelItem]) -> tuple[ModelHeader, bytes] | None:
     """Return the next round's header and model, or None once the run is over."""
@@ -137,7 +155,9 @@ async def _next_model(items: AsyncIterator[ModelItem]) -> tuple[ModelHeader, byt
     return header, bytes(data)
 
 
-async def generate(target: str, first: int, count: int, kits: Path | None) -> dict[str, float]:
+async def generate(
+    target: str, first: int, count: int, kits: Path | None, noise: float = 0
+) -> dict[str, float]:
     """Run `count` sessions until the run is over."""
     gate = asyncio.Semaphore(_AT_ONCE)
 
@@ -146,7 +166,7 @@ async def generate(target: str, first: int, count: int, kits: Path | None) -> di
         credentials = None if kits is None else client_credentials(kits / name)
         channel = open_channel(target, credentials=credentials)
         async with channel:
-            session = Session(FederationStub(channel, target), name)
+            session = Session(FederationStub(channel, target), name, noise)
             async with gate:
                 await session.register()
             with contextlib.suppress(RefusedError):  # the run may end while we ask
@@ -164,11 +184,13 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=1)
     parser.add_argument("--sessions", type=int, required=True)
     parser.add_argument("--kits", type=Path, help="the folder of the clients' start-up kits")
+    parser.add_argument("--noise", type=float, default=0, help="by which updates differ")
     arguments = parser.parse_args()
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     numbers = (arguments.first, arguments.sessions)
-    print(json.dumps(asyncio.run(generate(arguments.target, *numbers, arguments.kits))))
+    done = generate(arguments.target, *numbers, arguments.kits, arguments.noise)
+    print(json.dumps(asyncio.run(done)))
 
 
 if __name__ == "__main__":

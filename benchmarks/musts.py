@@ -153,6 +153,20 @@ MUSTS: Final = (
     Must("an upload of 200 MB, all that it does: share of the floor's bytes per second",
          ("upload-200MB",), "share", 50, None, "%", least=True),
 )
+
+#: How far a federation grows: measured by `scale.py`.
+SCALE: Final = (
+    Must("root, 4 combiners, 64 sessions: every model is the flat federation's (1: yes)",
+         ("tree-64",), "same_models", 1, None, "", least=True),
+    Must("root, 4 combiners, 64 sessions, 10 KB: median round over the flat one, durable receipts",
+         ("tree-64",), "full.ratio", 2, None, "x"),
+    Must("the same with receipts that do not wait for the disk",
+         ("tree-64",), "process.ratio", 2, None, "x"),
+    Must("1 MB: what the root's sockets send in a round, over the values of one model",
+         ("tree-64",), "traffic_1MB.socket_models_down", 4.1, None, "x"),
+    Must("1 MB: what they receive, over the values of one float64 sum",
+         ("tree-64",), "traffic_1MB.socket_sums_up", 4.1, None, "x"),
+    Must("a new client, kit and 20 MB of package, to its first round trained; beyond imports",
+         ("arrival-20MB", "arrival-20MB-torch"), "beyond_s", 3, None, "s"),
+)
 # fmt: on
-#: The cases that at least one bound stands on.
-JUDGED: Final = frozenset(case for must in MUSTS for case in must.measured)

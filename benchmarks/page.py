@@ -1,17 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The table of bounds: as it is printed, and as it stands in docs/reference/performance.md."""
+"""Tables of bounds: as they are printed, and as they stand on pages of docs/reference/."""
 
 from __future__ import annotations
 
 import os
 import platform
 import subprocess
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from musts import MUSTS, Must
+from musts import MUSTS, SCALE, Must
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,9 +20,6 @@ if TYPE_CHECKING:
     from musts import Figures
 
 ROOT: Final = Path(__file__).resolve().parent.parent
-PAGE: Final = ROOT / "docs" / "reference" / "performance.md"
-BEGIN: Final = "<!-- written by make bench: begin -->\n"
-END: Final = "<!-- written by make bench: end -->\n"
 NOT_MEASURED: Final = "not measured"
 FAILED: Final = "failed"
 _NO: Final = "**no**"
@@ -44,72 +42,105 @@ def machine() -> dict[str, Any]:
     }
 
 
-def table(figures: Figures, *, whole: bool) -> str:
-    """Return the table as Markdown; nothing if no bound has a figure and it is not `whole`.
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """Some bounds, and the page on which the table of them stands between two markers.
 
-    Args:
-        figures: What was measured, by case.
-        whole: Bounds without a figure have a row too, which says so.
+    Attributes:
+        goal: What of `make` measures them.
+        page: The page.
+        musts: The bounds.
     """
-    rows = [row for must in MUSTS if (row := _row(must, figures, whole=whole))]
-    return _HEAD + "".join(rows) if rows else ""
+
+    goal: str
+    page: Path
+    musts: tuple[Must, ...]
+
+    @property
+    def begin(self) -> str:
+        """The marker before the table."""
+        return f"<!-- written by make {self.goal}: begin -->\n"
+
+    @property
+    def end(self) -> str:
+        """The marker after it."""
+        return f"<!-- written by make {self.goal}: end -->\n"
+
+    @property
+    def judged(self) -> frozenset[str]:
+        """The cases that at least one bound stands on."""
+        return frozenset(case for must in self.musts for case in must.measured)
+
+    def table(self, figures: Figures, *, whole: bool) -> str:
+        """Return the table as Markdown; nothing if no bound has a figure and it is not `whole`.
+
+        Args:
+            figures: What was measured, by case.
+            whole: Bounds without a figure have a row too, which says so.
+        """
+        rows = [row for must in self.musts if (row := _row(must, figures, whole=whole))]
+        return _HEAD + "".join(rows) if rows else ""
+
+    def missed(self, figures: Figures) -> list[Must]:
+        """Return the bounds that were measured and not kept."""
+        return [
+            must
+            for must in self.musts
+            if (seen := must.seen(figures)) is not None and not must.reached(seen, must.must)
+        ]
+
+    def section(
+        self, figures: Figures, options: Sequence[str], about: dict[str, Any], seconds: float
+    ) -> str:
+        """Return what stands between the page's markers.
+
+        Args:
+            figures: What was measured, by case.
+            options: What the program was told.
+            about: What `machine` returned before the first case.
+            seconds: How long it all took.
+        """
+        asked = " ".join(options)
+        today = datetime.now(UTC).date().isoformat()
+        return (
+            f'`make {self.goal} BENCH="{asked}"`, {today}, {seconds / 60:.0f} minutes, at commit'
+            f" {about['commit']}: {about['cores']} cores, {about['memory_gib']:g} GiB,"
+            f" {about['machine']}, Linux {about['kernel']}, Python {about['python']},"
+            f" grpcio {about['grpcio']}; load before it began {about['load_before']:g}.\n\n"
+            f"{self.table(figures, whole=True)}"
+        )
+
+    def write(self, text: str) -> None:
+        """Put a text between the markers of the page.
+
+        Raises:
+            ValueError: The page does not have each marker once, in their order.
+        """
+        before, after = self._around()
+        self.page.write_text(f"{before}{self.begin}\n{text}\n{self.end}{after}")
+
+    def check(self) -> None:
+        """Raise now what `write` would raise after the measuring.
+
+        Raises:
+            ValueError: The page does not have each marker once, in their order.
+        """
+        self._around()
+
+    def _around(self) -> tuple[str, str]:
+        before, begin, rest = self.page.read_text().partition(self.begin)
+        _, end, after = rest.partition(self.end)
+        if not (begin and end) or self.begin in after or self.end in after:
+            markers = f"{self.begin.strip()} and {self.end.strip()}"
+            raise ValueError(f"{self.page} does not have {markers} once")
+        return before, after
 
 
-def missed(figures: Figures) -> list[Must]:
-    """Return the bounds that were measured and not kept."""
-    return [
-        must
-        for must in MUSTS
-        if (seen := must.seen(figures)) is not None and not must.reached(seen, must.must)
-    ]
-
-
-def section(figures: Figures, options: Sequence[str], about: dict[str, Any], seconds: float) -> str:
-    """Return what stands between the page's markers.
-
-    Args:
-        figures: What was measured, by case.
-        options: What `bench.py` was told.
-        about: What `machine` returned before the first case.
-        seconds: How long it all took.
-    """
-    asked = " ".join(options)
-    today = datetime.now(UTC).date().isoformat()
-    return (
-        f'`make bench BENCH="{asked}"`, {today}, {seconds / 60:.0f} minutes, at commit'
-        f" {about['commit']}: {about['cores']} cores, {about['memory_gib']:g} GiB,"
-        f" {about['machine']}, Linux {about['kernel']}, Python {about['python']},"
-        f" grpcio {about['grpcio']}; load before it began {about['load_before']:g}.\n\n"
-        f"{table(figures, whole=True)}"
-    )
-
-
-def write(text: str, page: Path | None = None) -> None:
-    """Put a text between the markers of the page.
-
-    Raises:
-        ValueError: The page does not have each marker once, in their order.
-    """
-    page = page or PAGE
-    before, after = _around(page)
-    page.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
-
-
-def check(page: Path | None = None) -> None:
-    """Raise now what `write` would raise after the measuring.
-
-    Raises:
-        ValueError: The page does not have each marker once, in their order.
-    """
-    _around(page or PAGE)
-
-
-def _around(page: Path) -> tuple[str, str]:
-    before, begin, rest = page.read_text().partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not (begin and end) or BEGIN in after or END in after:
-        raise ValueError(f"{page} does not have {BEGIN.strip()} and {END.strip()} once")
-    return before, after
+_PAGES: Final = ROOT / "docs" / "reference"
+#: What a round costs.
+BENCH: Final = Sheet("bench", _PAGES / "performance.md", MUSTS)
+#: How far a federation grows.
+BENCH_SCALE: Final = Sheet("bench-scale", _PAGES / "scale.md", SCALE)
 
 
 def _row(must: Must, figures: Figures, *, whole: bool) -> str:

@@ -80,14 +80,19 @@ def client_credentials(folder: Path) -> grpc.ChannelCredentials:
     return grpc.ssl_channel_credentials(*((folder / name).read_bytes() for name in names))
 
 
+def sign(mmar: Path, kits: Kits) -> None:
+    """Sign an MMAR as the project's lead."""
+    call = ["-m", "mmar_runner", "sign-mmar", str(mmar), "--kit", str(kits.admin(_LEAD))]
+    subprocess.run([sys.executable, *call], check=True, capture_output=True)
+
+
 def _provision(folder: Path, names: Sequence[str]) -> Trusted:
     # Late: the processes of the floor import this module, and hold nothing of the program.
     from mmar_runner.testing.kits import make_kits  # noqa: PLC0415
 
     kits = make_kits(folder, clients=names, admins=[_LEAD])
     mmar = shutil.copytree(ECHO, folder / "echo")
-    sign = ["-m", "mmar_runner", "sign-mmar", str(mmar), "--kit", str(kits.admin(_LEAD))]
-    subprocess.run([sys.executable, *sign], check=True, capture_output=True)
+    sign(mmar, kits)
     return Trusted(kits, mmar)
 
 

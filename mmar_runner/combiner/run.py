@@ -121,7 +121,10 @@ def require_composing(settings: ServerSettings, plugins: LoadedPlugins) -> None:
     why = obstacle(settings.server, components.aggregator, components.workflow)
     if why:
         msg = f"no combiner can work for {settings.spec.name}: {why}"
-        hint = "let its sites come to the server itself, or choose a rule such as FedAvg"
+        hint = (
+            "let its sites come to the server itself, or choose a rule such as FedAvg; "
+            "`mmar-runner validate-mmar --tree` says where it is declared"
+        )
         raise RunFailedError(msg, hint=hint, reason="DOES_NOT_COMPOSE")
 
 

@@ -20,8 +20,6 @@ from mmar_runner.server.members.below import STATES
 from mmar_runner.server.upstream import GivenModel
 from mmar_runner.storage.atomic import translated
 from mmar_runner.storage.codec_names import PARTIAL
-from mmar_runner.storage.tensor_files import sha256_file
-from mmar_runner.waiting.threads import in_thread
 from mmar_runner.wire.limits import CHUNK_BYTES
 from mmar_runner.wire.messages import ClientState, SiteState
 from mmar_runner.wire.update_facts import announce
@@ -107,7 +105,7 @@ class CombinerWork:
             answer.cancel()  # nothing, if it is there
         if answer.cancelled():
             _raise_end(serving.result())
-        update = await self._pending(answer.result(), model, time.monotonic() - begun)
+        update = self._pending(answer.result(), model, time.monotonic() - begun)
         files.keep_pending(update)
         return update
 
@@ -136,7 +134,7 @@ class CombinerWork:
         if self._beginning is not None:
             await asyncio.wait({self._beginning})
 
-    async def _pending(self, made: SumMade, model: ReceivedModel, seconds: float) -> PendingUpdate:
+    def _pending(self, made: SumMade, model: ReceivedModel, seconds: float) -> PendingUpdate:
         path = self._files.update
         with translated(path):
             size = path.stat().st_size
@@ -155,7 +153,7 @@ class CombinerWork:
             facts=facts,
             run_number=self._files.number,
             base_sha256=model.sha256,
-            update_id=await in_thread(sha256_file, path),
+            update_id=made.sha256,
             file=path.name,
             mmar_digest=self._settings.work_digest,
         )

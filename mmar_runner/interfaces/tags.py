@@ -29,6 +29,7 @@ class Tag(StrEnum):
     - ``sums``: all it needs is the weighted sum of the updates.
     - ``unmasks``: it takes masked updates, and nothing else.
     - ``keeps_state``: it keeps tensors from round to round.
+    - ``composes``: combiners may add updates up for it, as its class says.
     - ``control_variates``: clients send control variates beside the weights.
 
     Of a filter or a trainer:
@@ -56,6 +57,7 @@ class Tag(StrEnum):
     COUNTS_SAMPLING = "counts_sampling"
     SCALES_BY_SAMPLES = "scales_by_samples"
     SUMS = "sums"
+    COMPOSES = "composes"
     UNMASKS = "unmasks"
     KEEPS_STATE = "keeps_state"
     CONTROL_VARIATES = "control_variates"

@@ -153,6 +153,7 @@ CODES: dict[str, Code] = {
     "MMAR651": Code(_E, "An algorithm needs more clients"),
     "MMAR652": Code(_W, "Best local models leave unprotected"),
     "MMAR653": Code(_E, "A privacy budget does not last"),
+    "MMAR654": Code(_E, "Combiners cannot add the updates up"),
     "MMAR660": Code(_W, "The signature is for other files"),
     "MMAR661": Code(_W, "A link to a folder is left out"),
     "MMAR662": Code(_E, "The trainer's network lacks tensors"),

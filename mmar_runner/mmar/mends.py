@@ -150,6 +150,7 @@ MENDS = MappingProxyType(
         "MMAR651": "Raise `min_num_clients`, or lower what the algorithm is to withstand.",
         "MMAR652": "Declare filters in `cross_site_validation` too, or turn `cross_validate` off.",
         "MMAR653": "Declare fewer rounds, more noise, or a larger epsilon.",
+        "MMAR654": "Take a rule that composes, such as FedAvg, or let sites come to the server.",
         "MMAR660": "Sign the MMAR again with `mmar-runner sign-mmar`, or undo the changes.",
         "MMAR661": "Put the folder itself there, or remove the link.",
         "MMAR662": "Declare the same network on both sides.",

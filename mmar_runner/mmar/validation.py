@@ -32,6 +32,7 @@ from mmar_runner.mmar.checks.secrets import check_secrets
 from mmar_runner.mmar.checks.signature import check_signature
 from mmar_runner.mmar.checks.tensorflow import check_tensorflow
 from mmar_runner.mmar.checks.train import bring_up_to_date, check_train
+from mmar_runner.mmar.checks.tree import check_tree
 from mmar_runner.mmar.checks.unfilled import unfilled
 from mmar_runner.mmar.code.byoc import ByocModules
 from mmar_runner.mmar.codes import Severity
@@ -195,6 +196,7 @@ class _Check:
             check_available(look)
             check_filters(look)
             check_combinations(look)
+            check_tree(look)
             check_budgets(look)
             check_tensorflow(look)
             check_train(look)

@@ -56,11 +56,13 @@ class SumMade:
 
     Attributes:
         round: The round.
+        sha256: Of the file, hex.
         kind: What it is a sum of.
         parts: Whose updates count in it.
     """
 
     round: int
+    sha256: str
     kind: UpdateKind
     parts: tuple[Part, ...]
 

@@ -27,6 +27,7 @@ from mmar_runner.testing.contracts import (
     AggregatorContract,
     FilterContract,
     ModelValidatorContract,
+    RegistrationContract,
     ResultProcessorContract,
     WholeUpdateAggregatorContract,
     WorkflowContract,
@@ -257,6 +258,31 @@ def test_a_false_weighted_mean_is_caught():
     attributes = {"make": lambda _: Median(), "is_weighted_mean": True}
     suite = type("Suite", (AggregatorContract,), attributes)
     assert failures(suite) == {"test_weighted_mean"}
+
+
+class FedAvgAlone(RegistrationContract):
+    distribution = "mmar-runner-fedavg"
+
+
+class Untagged(FedAvgAlone):
+    def _registered(self, plugins):
+        return [replace(one, extras={}) for one in super()._registered(plugins)]
+
+
+class TaggedMedian(RegistrationContract):
+    distribution = "mmar-runner-robust"
+
+    def _registered(self, plugins):
+        tags = {"tags": ["composes"]}
+        return [replace(one, extras=tags) for one in super()._registered(plugins)]
+
+
+@pytest.mark.parametrize(
+    ("suite", "caught"), [(FedAvgAlone, False), (Untagged, True), (TaggedMedian, True)]
+)
+def test_an_aggregator_that_says_something_else_than_its_class_is_caught(suite, caught):
+    law = "test_aggregators_say_whether_they_compose"
+    assert failures(suite, only=law) == ({law} if caught else set())
 
 
 class Halve(Filter):

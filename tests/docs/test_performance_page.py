@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The bounds of the benchmark: how they judge, and that the page shows every one."""
+"""The bounds of the benchmarks: how they judge, and that the pages show every one."""
 
 import sys
 from pathlib import Path
@@ -11,14 +11,15 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture
 def scripts(monkeypatch):
-    """The modules `musts`, `page` and `cases` of benchmarks/, which is no package."""
+    """The modules `cases`, `scale`, `musts` and `page` of benchmarks/, which is no package."""
     before = set(sys.modules)
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
     import cases
     import musts
     import page
+    import scale
 
-    yield cases, musts, page
+    yield {"bench": cases.CASES, "bench-scale": scale.CASES}, musts, page
     folder = str(ROOT / "benchmarks")
     for name in set(sys.modules) - before:
         if (getattr(sys.modules[name], "__file__", None) or "").startswith(folder):
@@ -30,23 +31,27 @@ def must(musts, **differences):
     return musts.Must(**{**values, **differences})
 
 
-def test_the_page_shows_every_bound(scripts):
-    _, musts, page = scripts
-    _, begin, rest = page.PAGE.read_text().partition(page.BEGIN)
-    table, end, _ = rest.partition(page.END)
+@pytest.mark.parametrize("name", ["BENCH", "BENCH_SCALE"])
+def test_the_page_shows_every_bound(scripts, name):
+    _, _, page = scripts
+    sheet = getattr(page, name)
+    _, begin, rest = sheet.page.read_text().partition(sheet.begin)
+    table, end, _ = rest.partition(sheet.end)
     assert begin
     assert end
     rows = [line.split(" | ") for line in table.splitlines() if line.startswith("| ")][1:]
-    assert [row[0].removeprefix("| ") for row in rows] == [one.row for one in musts.MUSTS]
-    for row, one in zip(rows, musts.MUSTS, strict=True):
+    assert [row[0].removeprefix("| ") for row in rows] == [one.row for one in sheet.musts]
+    for row, one in zip(rows, sheet.musts, strict=True):
         assert row[3] == one.bound(one.must)
         assert row[2], "a figure, or that it was not measured"
         assert (row[2] == page.NOT_MEASURED) == (row[4] == "-")
 
 
-def test_every_bound_stands_on_cases_that_there_are(scripts):
-    cases, musts, _ = scripts
-    assert set(cases.CASES) >= musts.JUDGED
+@pytest.mark.parametrize("name", ["BENCH", "BENCH_SCALE"])
+def test_every_bound_stands_on_cases_that_there_are(scripts, name):
+    cases, _, page = scripts
+    sheet = getattr(page, name)
+    assert set(cases[sheet.goal]) >= sheet.judged
 
 
 @pytest.mark.parametrize(
@@ -56,7 +61,9 @@ def test_a_bound_is_kept_up_to_itself(scripts, least, seen, kept):
     _, musts, page = scripts
     one = must(musts, least=least)
     assert one.reached(one.seen({"c": {"f": seen}}), one.must) is kept
-    assert page.missed({"c": {"f": seen}}) == [], "bounds that were not measured are not missed"
+    assert page.BENCH.missed({"c": {"f": seen}}) == [], (
+        "bounds that were not measured are not missed"
+    )
 
 
 def test_the_worst_of_several_cases_counts(scripts):
@@ -78,27 +85,30 @@ def test_a_figure_beside_another_is_their_difference(scripts):
 def test_a_missed_bound_and_a_failed_case_are_seen(scripts):
     _, _, page = scripts
     figures = {"10KB-8": {"ratio": 3.01}, "soak": {"error": "a process ended"}}
-    assert [one.row for one in page.missed(figures)] == [
+    assert [one.row for one in page.BENCH.missed(figures)] == [
         "10 KB, 8 clients: median round over the floor"
     ]
-    lines = page.table(figures, whole=False).splitlines()[2:]
+    lines = page.BENCH.table(figures, whole=False).splitlines()[2:]
     assert [line.split(" | ")[2] for line in lines] == ["3.01 x", "failed", "failed"]
     assert all("**no**" in line for line in lines)
-    assert page.table({}, whole=False) == ""
+    assert page.BENCH.table({}, whole=False) == ""
 
 
-def test_only_what_is_between_the_markers_is_written(scripts, tmp_path):
+@pytest.fixture
+def sheet(scripts, tmp_path):
+    """A table of no bounds, whose page is not there yet."""
     _, _, page = scripts
-    file = tmp_path / "page.md"
-    file.write_text(f"before\n{page.BEGIN}old\n{page.END}after\n")
-    page.write("new", file)
-    assert file.read_text() == f"before\n{page.BEGIN}\nnew\n{page.END}after\n"
+    return page.Sheet("bench", tmp_path / "page.md", ())
+
+
+def test_only_what_is_between_the_markers_is_written(sheet):
+    sheet.page.write_text(f"before\n{sheet.begin}old\n{sheet.end}after\n")
+    sheet.write("new")
+    assert sheet.page.read_text() == f"before\n{sheet.begin}\nnew\n{sheet.end}after\n"
 
 
 @pytest.mark.parametrize("text", ["", "{0}", "{1}{0}", "{0}{1}{0}{1}"])
-def test_a_page_without_its_markers_is_refused_before_anything_is_measured(scripts, tmp_path, text):
-    _, _, page = scripts
-    file = tmp_path / "page.md"
-    file.write_text(text.format(page.BEGIN, page.END))
+def test_a_page_without_its_markers_is_refused_before_anything_is_measured(sheet, text):
+    sheet.page.write_text(text.format(sheet.begin, sheet.end))
     with pytest.raises(ValueError, match=r"page\.md does not have"):
-        page.check(file)
+        sheet.check()

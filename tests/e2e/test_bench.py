@@ -85,9 +85,9 @@ def test_a_missed_bound_is_the_end_of_it(tmp_path, bound, code, word):
         more.write("<!-- written by make bench: end -->\nafter\n")
     program = (
         "import pathlib, sys, cases, musts, page\n"
-        f"page.MUSTS = (musts.Must('rest', ('idle-server',), 'f', {bound}, None, 's'),)\n"
+        f"bounds = (musts.Must('rest', ('idle-server',), 'f', {bound}, None, 's'),)\n"
         "cases.CASES['idle-server'] = lambda plan: {'f': 0.5}\n"
-        "page.PAGE = pathlib.Path(sys.argv.pop(1))\n"
+        "page.BENCH = page.Sheet('bench', pathlib.Path(sys.argv.pop(1)), bounds)\n"
         "import bench; bench.main()\n"
     )
     command = [sys.executable, "-c", program, str(page), "--write", "--case", "idle-server"]

@@ -16,6 +16,7 @@ from mmar_runner.cli.output import Invocation, echo_error, harmless_json
 from mmar_runner.cli.starting.validated import parse_settings
 from mmar_runner.errors import MmarUnreadableError, UsageError
 from mmar_runner.hooks import load_plugins
+from mmar_runner.mmar.checks.case import Asked
 from mmar_runner.mmar.codes import Severity
 from mmar_runner.mmar.reports.report import Report, unreadable
 from mmar_runner.mmar.validation import validate
@@ -69,6 +70,9 @@ _COLOURS: Final = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.N
 @click.option(
     "--dry-run", is_flag=True, help="Also try one round on made-up data, in memory; implies --deep."
 )
+@click.option(
+    "--tree", is_flag=True, help="Also find what combiners, which add updates up, cannot work with."
+)
 @allow_byoc_option
 @plugins_dir_option
 @click.pass_context
@@ -83,6 +87,7 @@ def command(
     strict: bool,
     deep: bool,
     dry_run: bool,
+    tree: bool,
     allow_byoc: bool,
     plugins_dir: Path | None,
 ) -> None:
@@ -97,7 +102,14 @@ def command(
     output = "json" if as_json else output
     _refuse_alone(side, deep=deep, dry_run=dry_run, allow_byoc=allow_byoc)
     plugins = load_plugins(plugins_dir=plugins_dir)
-    check = partial(validate, catalog=plugins.registry, side=side, settings=values, policy=policy)
+    check = partial(
+        validate,
+        catalog=plugins.registry,
+        side=side,
+        settings=values,
+        policy=policy,
+        asked=Asked(combiners=tree),
+    )
     look = _plain(check)
     if deep or dry_run:
         options = _options(values, policy, plugins_dir, allow_byoc=allow_byoc, dry_run=dry_run)

@@ -101,7 +101,9 @@ class Submission:
 
     async def _send(self, update: PendingUpdate) -> UpdateReceipt:
         path = self._files.folder / update.file
-        if METRICS_TOPIC not in self._connection.registration.result_topics:
+        # What sites measured stands in a sum's parts; a combiner has no metrics of its own.
+        asked = METRICS_TOPIC in self._connection.registration.result_topics
+        if not asked or update.facts.parts:
             return await self._uploads.submit(update, path)
         async with aside(self._send_metrics(update)):
             return await self._uploads.submit(update, path)

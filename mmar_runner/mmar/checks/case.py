@@ -27,10 +27,12 @@ class Asked:
     Attributes:
         rounds: How many rounds there are to be.
         clients_per_round: How many clients are drawn for each.
+        combiners: Whether it is to work in a tree of combiners.
     """
 
     rounds: int | None = None
     clients_per_round: int | None = None
+    combiners: bool = False
 
 
 @dataclass(slots=True)

@@ -53,7 +53,7 @@ _FAULT_CODES = {
 }
 _OWN_KEYS = frozenset(
     {"workflow", "clients_per_round", "round_deadline", "max_wait", "validate_every", "strict"}
-    | {"max_num_samples", "update_codec", "compression", "cross_site_validation"}
+    | {"combiners", "max_num_samples", "update_codec", "compression", "cross_site_validation"}
 )
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from mmar_runner.errors import CertificateError, RefusedError
+from mmar_runner.federation.composing import Combination, obstacles
 from mmar_runner.security.identity import Role
 
 if TYPE_CHECKING:
@@ -99,19 +100,15 @@ def obstacle(server: ServerSpec, rule: TensorwiseAggregator, workflow: Workflow)
         rule: Its aggregator, or what stands for one in a child.
         workflow: Its workflow.
     """
-    name = server.aggregator.name
-    if not (rule.composes and rule.foldable) or rule.takes is not None:
-        return f"{name} needs every site's update: it does not work on sums of them"
-    if workflow.takes_turns:
-        return "where one client works at a time there is nothing to add up"
-    if workflow.max_staleness is not None:
-        return "where clients do not wait for each other, a sum would be of several models"
-    if server.clients_per_round is not None:
-        return "clients_per_round draws among all sites, and a combiner knows its own alone"
-    if server.inbound_filters:
-        filters = ", ".join(one.name for one in server.inbound_filters)
-        return f"{filters} of the server's inbound_filters would see sums of updates"
-    return ""
+    combination = Combination(
+        aggregator=server.aggregator.name,
+        composes=rule.composes and rule.foldable and rule.takes is None,
+        takes_turns=workflow.takes_turns,
+        waits=workflow.max_staleness is None,
+        draws=server.clients_per_round is not None,
+        inbound_filters=tuple(one.name for one in server.inbound_filters),
+    )
+    return next((one.why for one in obstacles(combination)), "")
 
 
 def _require_address(address: str) -> None:

@@ -18,6 +18,7 @@ from mmar_runner.server.upstream import SumMade, SumWanted
 if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Executor
+    from pathlib import Path
 
     from mmar_runner.federation.assignment import Expected
     from mmar_runner.federation.sites import Sites
@@ -133,11 +134,8 @@ class Upward:
     ) -> SumMade | Withdrawn:
         """Return the sum, once it is on record that nothing is added to it any more."""
         loop = asyncio.get_running_loop()
-        found = await loop.run_in_executor(work, self.aggregation.combination, current, accepted)
-        if isinstance(found, Withdrawn):
-            return found
-        add = partial(self.aggregation.partial_sum, found, wanted.destination)
-        made: PartialSum | Withdrawn = await loop.run_in_executor(work, add)
+        add = partial(self._added, current, accepted, wanted.destination)
+        made = await loop.run_in_executor(work, add)
         if isinstance(made, Withdrawn):
             return made
         if not self.record.state.sealed:
@@ -149,7 +147,16 @@ class Upward:
             replace(part, facts=replace(part.facts, round=current.number, kind=made.kind))
             for part in shares_of(updates, made.weights)
         )
-        return SumMade(current.number, made.kind, parts)
+        return SumMade(current.number, made.sha256, made.kind, parts)
+
+    def _added(
+        self, current: OpenRound, accepted: list[CountedUpdate], destination: Path
+    ) -> PartialSum | Withdrawn:
+        """Write the sum; one visit of a thread, for a small model's takes longer to reach."""
+        found = self.aggregation.combination(current, accepted)
+        if isinstance(found, Withdrawn):
+            return found
+        return self.aggregation.partial_sum(found, destination)
 
     def _taken(
         self, current: OpenRound, accepted: list[CountedUpdate], given: GivenModel

@@ -8,11 +8,13 @@ import subprocess
 import sys
 from abc import ABC
 from collections.abc import Sequence
+from importlib import import_module
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from mmar_runner.hooks import LoadedPlugins, load_plugins
 from mmar_runner.hooks.doctor import diagnose
-from mmar_runner.interfaces.catalog import TRAINER_PARTS
+from mmar_runner.interfaces.catalog import TRAINER_PARTS, ComponentKind
+from mmar_runner.interfaces.tags import Tag, tags_of
 from mmar_runner.testing.contracts.laws import hold, same
 
 if TYPE_CHECKING:
@@ -79,6 +81,17 @@ class RegistrationContract(ABC):
             schema = dict(description.args_schema)
             law = f"The argument schema of {description.name} is JSON"
             same(law, json.loads(json.dumps(schema)), schema)
+
+    def test_aggregators_say_whether_they_compose(self) -> None:
+        """`validate-mmar` imports no class: what it says of a tree rests on the tag."""
+        for description in self._registered(self._plugins()):
+            if description.kind is not ComponentKind.AGGREGATOR:
+                continue
+            module, _, name = description.target.partition(":")
+            composes = bool(getattr(getattr(import_module(module), name), "composes", False))
+            stated = Tag.COMPOSES in tags_of(description.extras, {})
+            law = f"{description.name} has the tag 'composes' if its class says so, and only then"
+            same(law, composes, stated)
 
     def test_registering_imports_nothing_heavy(self) -> None:
         """Listing and validating stay quick, whatever the components need."""

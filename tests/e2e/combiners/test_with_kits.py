@@ -22,6 +22,10 @@ VARIABLES = {"NUM_ROUNDS": ROUNDS, "MODEL_MB": 0.3, "MIN_NUM_CLIENTS": 1}
 def test_a_combiner_with_a_kit_is_a_server_below_and_a_client_above(tmp_path: Path) -> None:
     kits = make_kits(tmp_path / "project", clients=("site-1", "site-2"), combiners=("east",))
     mmar = Path(shutil.copytree(ECHO, tmp_path / "echo"))
+    # Clients are asked for metrics besides; a combiner has none, and must not be refused for it.
+    server = mmar / "config" / "config_fed_server.json"
+    processors = {"result_processors": [{"name": "MetricsProcessor"}]}
+    server.write_text(json.dumps(json.loads(server.read_text()) | processors))
     sign(mmar, signer_of(kits.admin("lead@example.org")))
     with (
         RunningServer(mmar, tmp_path / "root", variables=VARIABLES, kit=kits.server) as root,

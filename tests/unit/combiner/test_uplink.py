@@ -24,7 +24,7 @@ def model(number: int) -> GivenModel:
 
 
 def made(number: int) -> SumMade:
-    return SumMade(number, UpdateKind.WEIGHTS, ())
+    return SumMade(number, "f" * 64, UpdateKind.WEIGHTS, ())
 
 
 def play(work: Callable[[Uplink], Awaitable[None]]) -> None:

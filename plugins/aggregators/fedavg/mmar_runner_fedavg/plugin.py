@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from mmar_runner.hooks import hookimpl
+from mmar_runner.interfaces.tags import Tag
 
 if TYPE_CHECKING:
     from mmar_runner.hooks import Registrar
@@ -75,6 +76,7 @@ def mmar_register_components(registry: Registrar) -> None:
         summary="Weighted mean of the updates, by samples and declared weights.",
         extras={
             "memory": "O(block)",
+            "tags": [Tag.COMPOSES.value],
             "foldable": True,
             "expects": {"argument": "expected_data_kind"},
         },

@@ -112,7 +112,10 @@ def mmar_register_components(registry: Registrar) -> None:
             extras={
                 "memory": _MEMORY,
                 "paper": paper,
-                "tags": [Tag.SUMS.value, Tag.SCALES_BY_SAMPLES.value, Tag.KEEPS_STATE.value],
+                "tags": [
+                    *(Tag.SUMS.value, Tag.COMPOSES.value),
+                    *(Tag.SCALES_BY_SAMPLES.value, Tag.KEEPS_STATE.value),
+                ],
                 "foldable": True,
             },
         )
