@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 
+from mmar_runner.documents.schema_store import load_schema
 from mmar_runner.interfaces.observer import Topic
 from mmar_runner.testing.kits import Kits, make_kits
 from mmar_runner.testing.processes import RunningClient, RunningServer, free_port
@@ -68,6 +70,7 @@ def test_a_server_of_one_run_is_ready_while_that_is_open(tmp_path: Path) -> None
             "",
         )
         code, said, _ = health(address, "--insecure", "--json")
+        Draft202012Validator(load_schema("health")).validate(json.loads(said))
         assert (code, json.loads(said)) == (
             0,
             {"target": address, "service": "", "status": "SERVING"},
@@ -89,6 +92,7 @@ async def _join(address: str, name: str) -> None:
         await FederationStub(channel, address).register(request, timeout=10)
 
 
+@pytest.mark.slow
 def test_a_server_that_tells_its_end_is_there_and_not_ready(tmp_path: Path) -> None:
     """One client has not heard of the end: it is waited for, and no new one is taken."""
     slow = {**SMALL, "SECONDS": 2}
