@@ -32,7 +32,7 @@ LEAD = "lead@university.example"
 _EXPOSED = 3.5
 _SECONDS = 100.0
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.timeout(300)
 
 
 def blocks(language: str, action: str = "") -> list[tuple[str, str]]:
@@ -133,6 +133,7 @@ def summary(workspace: Path) -> dict[str, Any]:
 # Containers
 
 
+@pytest.mark.slow
 def test_the_compose_example_runs_and_goes_on_after_a_stop(project: Path, tmp_path: Path) -> None:
     """A server, a combiner and a client: commands and health checks as the files have them."""
     image = Containerfile.read()
@@ -152,6 +153,7 @@ def test_the_compose_example_runs_and_goes_on_after_a_stop(project: Path, tmp_pa
         waited_for(check["server"], tmp_path, first)
         assert asked(ready, tmp_path)[0] == 0
         waited_for(check["combiner"], tmp_path, middle)
+        assert asked([*check["combiner"], "--service", FEDERATED_TRAINING], tmp_path)[0] == 0
         first.wait_for(Topic.ROUND_FINISHED, round=0)
         assert (listens(first), listens(middle), listens(site)) == (True, True, False)
         assert first.stopped() == 3
@@ -253,6 +255,7 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "opt" / "mmar-runner" / "bin" / "mmar-runner"
 
 
+@pytest.mark.slow
 def test_the_images_program_runs_from_its_wheels(
     image: Path, project: Path, tmp_path: Path
 ) -> None:
@@ -304,6 +307,7 @@ def started(unit: Unit) -> Process:
     return Process(unit.command("ExecStart"), unit.path(unit["WorkingDirectory"]))
 
 
+@pytest.mark.slow
 def test_a_standing_server_by_its_unit(system: Path, project: Path) -> None:
     """It answers when systemd is told so, is ready while a run is open, and comes again."""
     unit = Unit("mmar-runner-server.service", system)
@@ -345,6 +349,7 @@ def test_a_standing_server_by_its_unit(system: Path, project: Path) -> None:
     assert len(summary(folder / "workspace")["rounds"]) == ROUNDS
 
 
+@pytest.mark.slow
 def test_a_tree_by_its_units(system: Path) -> None:
     """One MMAR, as the environment files say; the combiner is stopped, and goes on."""
     [(name, text)] = blocks("text", "file")
