@@ -2,7 +2,7 @@
 """Which services of a server can be used now, for whoever looks after it.
 
 The messages are those of the library for gRPC's health service. Its servicer is not used: it
-tells all watchers under one lock, so that one that reads nothing would keep the server itself
+tells all watchers under one lock, so that one that reads nothing could keep the server itself
 waiting, and it takes any number of them.
 """
 

@@ -14,10 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.x509.oid import ExtendedKeyUsageOID
 from jsonschema import Draft202012Validator
 
 from mmar_runner.documents.schema_store import load_schema
 from mmar_runner.interfaces.observer import Topic
+from mmar_runner.security.identity import Role
+from mmar_runner.security.pki import issuing
 from mmar_runner.testing.kits import Kits, make_kits
 from mmar_runner.testing.processes import RunningClient, RunningServer, free_port
 from mmar_runner.wire.channel import open_channel
@@ -122,6 +125,23 @@ def test_a_kit_knows_the_address_and_who_must_answer(kits: Kits, tmp_path: Path)
     code, _, why = health("--kit", kits.server, "--timeout", "2")
     assert code == 1, "nobody listens where the kit says"
     assert "127.0.0.1:8002" in why
+
+
+def test_a_servers_certificate_of_before_cannot_ask_and_others_can(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was good for answering alone."""
+    answering = {Role.SERVER: (ExtendedKeyUsageOID.SERVER_AUTH,)}
+    monkeypatch.setattr(issuing, "_USAGES", answering)
+    kits = make_kits(tmp_path / "before")
+    mmar = signed(kits, tmp_path)
+    with RunningServer(mmar, tmp_path / "ws", *QUICK, variables=SMALL, kit=kits.server) as server:
+        address = server.address()
+        code, said, why = health(address, "--kit", kits.server)
+        assert (code, said) == (1, "")
+        assert "error [CERT_REFUSED]" in why
+        assert "provision renew PROJECT.yml localhost" in why
+        assert health(address, "--kit", kits.client("site-1"))[0] == 0
 
 
 def test_another_projects_server_is_not_believed(kits: Kits, tmp_path: Path) -> None:
