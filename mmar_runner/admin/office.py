@@ -47,6 +47,8 @@ from mmar_runner.storage.durability import Durability
 from mmar_runner.waiting.races import end, first_of
 from mmar_runner.wire.binding import bind, require_free
 from mmar_runner.wire.credentials import TlsFiles, server_credentials
+from mmar_runner.wire.health import Health
+from mmar_runner.wire.methods import ADMIN, FEDERATED_TRAINING
 from mmar_runner.wire.server import build_admin_server, build_server
 
 if TYPE_CHECKING:
@@ -161,6 +163,7 @@ class _Office:
         self._current, self._package, self._leaving = CurrentRun(), CurrentPackage(), Leaving()
         self._hub = RequestHub(self._participants, audit, self._revocations)
         self._kept = StateFile(workspace.path)
+        self._health = Health(FEDERATED_TRAINING, ADMIN)
 
     async def stand(self, stop: asyncio.Event, connections: int) -> OfficeOutcome:
         """Accept clients and administrators until it is over."""
@@ -172,6 +175,7 @@ class _Office:
             self._gate,
             discovery=self._package,
             requests=self._hub,
+            health=self._health,
             max_connections=connections,
         )
         async with AsyncExitStack() as stack:
@@ -183,6 +187,7 @@ class _Office:
             admin = build_admin_server(
                 self._admin_desk(desk, transfers),
                 self._admin_gate,
+                health=self._health,
                 max_connections=_ADMIN_CONNECTIONS,
             )
             stack.push_async_callback(admin.stop, _ANSWER_SECONDS)
@@ -190,6 +195,7 @@ class _Office:
             stack.push_async_callback(desk.close)
             await clients.start()
             await admin.start()
+            self._health.set(ADMIN, serving=True)
             stack.enter_context(trimming())
             stack.enter_context(
                 self._workspace.endpoint(address, admin=admin_address, metrics=settings.metrics)
@@ -200,6 +206,7 @@ class _Office:
             await self._go_on(desk)
             for work in self._queue(desk, transfers):
                 stack.push_async_callback(end, asyncio.create_task(work))
+            stack.callback(self._health.close)  # first: whoever asks hears that it ends
             await first_of(_set(stop), _set(self._leaving.asked), desk.broken())
         return OfficeOutcome(self._leaving.reason or "it was asked to stop", self._leaving.again)
 
@@ -215,6 +222,7 @@ class _Office:
             self._current,
             self._package,
             address,
+            self._health,
             self._settings_of,
         )
         return RunDesk(premises, self._intake(), self._kept, self._ended)

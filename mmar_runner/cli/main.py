@@ -56,6 +56,9 @@ _COMMANDS: Final = {
     "status": LazyCommand(
         "mmar_runner.cli.commands.status", "Say what a run is at, and what it waits for since when."
     ),
+    "health": LazyCommand(
+        "mmar_runner.cli.commands.health", "Ask a server whether it works, for whoever watches it."
+    ),
     "report": LazyCommand(
         "mmar_runner.cli.commands.report", "Write a page of a run, with plots, as one HTML file."
     ),

@@ -16,6 +16,8 @@ from mmar_runner.server.gate.guard import make_guard
 from mmar_runner.server.opening import open_run
 from mmar_runner.server.trimming import trimming
 from mmar_runner.wire.binding import bind
+from mmar_runner.wire.health import Health
+from mmar_runner.wire.methods import FEDERATED_TRAINING
 from mmar_runner.wire.server import build_server
 
 if TYPE_CHECKING:
@@ -31,7 +33,13 @@ if TYPE_CHECKING:
 
 
 class Place(ABC):
-    """Where one run is served."""
+    """Where one run is served.
+
+    Attributes:
+        health: Tells who looks after the server whether clients can work in the run.
+    """
+
+    health: Health
 
     @abstractmethod
     def open_run(self, settings: ServerSettings, wanted: Wanted) -> Coroutine[Any, Any, OpenedRun]:
@@ -61,6 +69,7 @@ class OwnPlace(Place):
         self._settings = settings
         self._workspace = workspace
         self._max_connections = max_connections
+        self.health = Health(FEDERATED_TRAINING)
 
     def open_run(self, settings: ServerSettings, wanted: Wanted) -> Coroutine[Any, Any, OpenedRun]:
         """Return the last run if it is to go on, or the next."""
@@ -79,6 +88,7 @@ class OwnPlace(Place):
             parts.servicer,
             parts.guard.gate,
             discovery=parts.discovery,
+            health=self.health,
             max_connections=self._max_connections,
         )
         try:
@@ -88,4 +98,5 @@ class OwnPlace(Place):
             with trimming(), published:
                 yield address
         finally:
+            self.health.close()
             await server.stop(0)

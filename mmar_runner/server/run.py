@@ -22,6 +22,7 @@ from mmar_runner.server.records.workspace import Workspace
 from mmar_runner.server.settling import Settling
 from mmar_runner.server.status.limit import WaitLimit
 from mmar_runner.server.status.progress import ProgressTeller
+from mmar_runner.server.status.readiness import told_ready
 from mmar_runner.server.status.status import StatusFile
 from mmar_runner.wire.binding import require_free
 from mmar_runner.wire.packing import require_compression
@@ -181,6 +182,7 @@ class _Run:
             self._settling.tell(self._outcome, parts.opened.record.state.wall_seconds)
             return self._outcome
         parts.begin()
+        stack.enter_context(told_ready(self._place.health, parts.coordinator, parts.disk))
         self._status.begin(self._facts)
         self._limit.begin()
         stack.callback(self._limit.close)

@@ -39,7 +39,10 @@ _CLIENT_OPTIONS: Final = (
 
 
 def open_channel(
-    target: str, *, credentials: grpc.ChannelCredentials | None = None
+    target: str,
+    *,
+    credentials: grpc.ChannelCredentials | None = None,
+    expected_name: str | None = None,
 ) -> grpc.aio.Channel:
     """Open a channel to ``host:port`` or ``unix:/path``; it connects at the first call.
 
@@ -47,10 +50,14 @@ def open_channel(
         target: Where the server listens.
         credentials: TLS credentials; None speaks plain text, which the command line
             allows on loopback only.
+        expected_name: What the server's certificate must name, if not the target's host.
     """
     if credentials is None:
         return grpc.aio.insecure_channel(target, options=_CLIENT_OPTIONS)
-    return grpc.aio.secure_channel(target, credentials, options=_CLIENT_OPTIONS)
+    options: list[tuple[str, int | str]] = [*_CLIENT_OPTIONS]
+    if expected_name is not None:
+        options.append(("grpc.ssl_target_name_override", expected_name))
+    return grpc.aio.secure_channel(target, credentials, options=options)
 
 
 #: The part of a pause that is kept whatever happens: a server that takes connections only to

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         AdminServicer,
         DiscoveryServicer,
         FederationServicer,
+        HealthServicer,
         PartStream,
         RequestsServicer,
     )
@@ -103,6 +104,14 @@ class Handlers:
             "Download": self._streamed(servicer.download, methods.DOWNLOAD),
         }
         return grpc.method_handlers_generic_handler(methods.ADMIN, admin)
+
+    def of_health(self, servicer: HealthServicer) -> grpc.GenericRpcHandler:
+        """Return the handlers of gRPC's own service for whoever looks after servers."""
+        health = {
+            "Check": self._unary(servicer.check, methods.HEALTH_CHECK),
+            "Watch": self._streamed(servicer.watch, methods.HEALTH_WATCH),
+        }
+        return grpc.method_handlers_generic_handler(methods.HEALTH, health)
 
     # Calls of one message are streams to gRPC here, as they are on the wire: whoever may not
     # call is told so before its message is read, and nobody may take for ever to send it.

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every message of the protocol under one name, so that no other file knows how they are made."""
 
+from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
+
 from mmar_runner.wire.proto.admin_communicating_pb2 import (
     AdminReply,
     AdminReplyReceipt,
@@ -89,6 +91,8 @@ __all__ = [
     "GetModelRequest",
     "GetPackageRequest",
     "GetValidationModelsRequest",
+    "HealthCheckRequest",
+    "HealthCheckResponse",
     "HeartbeatReply",
     "HeartbeatRequest",
     "LoginReply",

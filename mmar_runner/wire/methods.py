@@ -26,6 +26,8 @@ from mmar_runner.wire.messages import (
     GetModelRequest,
     GetPackageRequest,
     GetValidationModelsRequest,
+    HealthCheckRequest,
+    HealthCheckResponse,
     HeartbeatReply,
     HeartbeatRequest,
     LoginReply,
@@ -45,6 +47,8 @@ FEDERATED_TRAINING: Final = "mmar_runner.v1.FederatedTraining"
 ADMIN_COMMUNICATING: Final = "mmar_runner.v1.AdminCommunicating"
 DISCOVERY: Final = "mmar_runner.v1.Discovery"
 ADMIN: Final = "mmar_runner.v1.Admin"
+#: The standard service, whose messages are its library's.
+HEALTH: Final = "grpc.health.v1.Health"
 
 _Request = TypeVar("_Request")
 _Reply = TypeVar("_Reply")
@@ -165,4 +169,10 @@ DOWNLOAD: Final[Method[DownloadRequest, Any]] = Method(
     DownloadRequest.FromString,
     admin_codec.encode_download_part,
     admin_codec.decode_download_part,
+)
+HEALTH_CHECK: Final[Method[HealthCheckRequest, HealthCheckResponse]] = _plain(
+    HEALTH, "Check", HealthCheckRequest, HealthCheckResponse
+)
+HEALTH_WATCH: Final[Method[HealthCheckRequest, HealthCheckResponse]] = replace(
+    HEALTH_CHECK, name="Watch"
 )

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         AdminServicer,
         DiscoveryServicer,
         FederationServicer,
+        HealthServicer,
         RequestsServicer,
     )
 
@@ -46,6 +47,7 @@ def build_server(
     *,
     discovery: DiscoveryServicer | None = None,
     requests: RequestsServicer | None = None,
+    health: HealthServicer | None = None,
     max_connections: int | None = None,
 ) -> grpc.aio.Server:
     """Return a gRPC server for clients; it has no port yet and is not started.
@@ -55,6 +57,7 @@ def build_server(
         gate: Decides who may call.
         discovery: Answers clients that have no MMAR yet; None has none to give.
         requests: Answers clients that wait for administrators; None has no such.
+        health: Answers whoever looks whether the server works; None answers nobody.
         max_connections: More are closed as they come, strangers' among them, so that they
             cannot use up the files of this process; None takes what comes.
     """
@@ -63,21 +66,31 @@ def build_server(
     server.add_generic_rpc_handlers(handlers.of_federation(servicer, requests))
     if discovery is not None:
         server.add_generic_rpc_handlers([handlers.of_discovery(discovery)])
+    if health is not None:
+        server.add_generic_rpc_handlers([handlers.of_health(health)])
     return server
 
 
 def build_admin_server(
-    servicer: AdminServicer, gate: Gate, *, max_connections: int
+    servicer: AdminServicer,
+    gate: Gate,
+    *,
+    health: HealthServicer | None = None,
+    max_connections: int,
 ) -> grpc.aio.Server:
     """Return a gRPC server for administrators; it has no port yet and is not started.
 
     Args:
         servicer: Answers the calls.
         gate: Decides who may call.
+        health: Answers whoever looks whether the server works; None answers nobody.
         max_connections: More are closed as they come.
     """
     server = _server(max_connections)
-    server.add_generic_rpc_handlers([Handlers(gate).of_admin(servicer)])
+    handlers = Handlers(gate)
+    server.add_generic_rpc_handlers([handlers.of_admin(servicer)])
+    if health is not None:
+        server.add_generic_rpc_handlers([handlers.of_health(health)])
     return server
 
 

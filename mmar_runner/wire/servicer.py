@@ -36,6 +36,8 @@ if TYPE_CHECKING:
         GetModelRequest,
         GetPackageRequest,
         GetValidationModelsRequest,
+        HealthCheckRequest,
+        HealthCheckResponse,
         HeartbeatReply,
         HeartbeatRequest,
         LoginReply,
@@ -152,6 +154,18 @@ def unmatched(message: str) -> AssignReply:
         message: What differs.
     """
     return AssignReply(status=AssignStatus.ASSIGN_STATUS_UNMATCHED_CONFIG, message=message)
+
+
+class HealthServicer(ABC):
+    """What a server answers to whoever looks whether it works."""
+
+    @abstractmethod
+    async def check(self, request: HealthCheckRequest, peer: Peer) -> HealthCheckResponse:
+        """Say whether a service can be used."""
+
+    @abstractmethod
+    def watch(self, request: HealthCheckRequest, peer: Peer) -> AsyncIterator[HealthCheckResponse]:
+        """Say it, and again whenever that changes."""
 
 
 class RequestsServicer(ABC):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mmar_runner.security.audit.reading import read_audit
-from mmar_runner.server.gate.certificate_gate import ROLE_OF_METHOD
+from mmar_runner.server.gate.certificate_gate import HEALTH_METHODS, ROLE_OF_METHOD
 
 #: Who is refused is written down at once; a line may be under way for so long.
 AUDIT_SECONDS = 5.0
@@ -88,7 +88,7 @@ class Evidence:
         for line in read_audit(self._workspace / "audit.jsonl"):
             if line["decision"] == "refused":
                 assert line["peer"].startswith(("ipv4:127.0.0.1", "ipv6:")), line
-                assert line["action"] in ROLE_OF_METHOD, line
+                assert line["action"] in {*ROLE_OF_METHOD, *HEALTH_METHODS}, line
                 assert line["data"]["message"].isprintable(), line
                 written[line["who"], line["reason"]] += line["data"].get("repeated", 1)
         for kind, expected in self.refusals.items():

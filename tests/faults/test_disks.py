@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shutil
@@ -16,9 +17,11 @@ from pathlib import Path
 
 import pytest
 
+from mmar_runner.client.health import HealthQuestion, ask_health
 from mmar_runner.interfaces.observer import Topic
 from mmar_runner.testing.builders import MmarBuilder
 from mmar_runner.testing.processes import RunningClient, RunningServer, free_port
+from mmar_runner.wire.methods import FEDERATED_TRAINING
 
 ECHO = Path(__file__).parents[2] / "mmars" / "echo"
 VARIABLES = {"NUM_ROUNDS": 3, "MIN_NUM_CLIENTS": 2, "MODEL_MB": 2}
@@ -61,6 +64,12 @@ def waits_for_space(server: RunningServer) -> str:
 
     until(said, server)
     return said()[0]
+
+
+def health(address: str) -> tuple[str, ...]:
+    """Return what a server says of itself, and of whether clients can work."""
+    asked = (HealthQuestion(address, service) for service in ("", FEDERATED_TRAINING))
+    return tuple(asyncio.run(ask_health(question)) for question in asked)
 
 
 def until(holds: Callable[[], object], server: RunningServer) -> None:
@@ -107,8 +116,10 @@ def test_a_full_disk_of_the_server_is_waited_out_without_a_restart(
         )
         with one, two:
             one.wait_for(Topic.TRAINING, round=1)
+            assert health(address) == ("SERVING", "SERVING")
             filler = fill(tiny)
             assert "; free space on that disk" in waits_for_space(server)
+            assert health(address) == ("SERVING", "NOT_SERVING")
             submitted = len(one.observations(Topic.SUBMITTED))
             assert submitted == 1, "nothing is acknowledged that cannot be kept"
             filler.unlink()

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from mmar_runner.server.records.workspace import RunFolder, Workspace
     from mmar_runner.server.settings import ServerSettings
     from mmar_runner.server.settling import RunOutcome
+    from mmar_runner.wire.health import Health
 
 _log = logging.getLogger(__name__)
 
@@ -46,6 +47,7 @@ class Premises:
         current: What clients see of the run that is open.
         package: What clients are given that have no MMAR.
         address: Where clients come in.
+        health: Whether they can work in a run now.
         like: Settings of every run; MMAR and trust are each run's own.
     """
 
@@ -56,6 +58,7 @@ class Premises:
     current: CurrentRun
     package: CurrentPackage
     address: str
+    health: Health
     like: Callable[[TakenIn], ServerSettings]
 
 
@@ -128,6 +131,7 @@ class OpenRun:
             current=premises.current,
             package=premises.package,
             address=premises.address,
+            health=premises.health,
             joinable=self._joined,
         )
         settings = premises.like(self._taken)

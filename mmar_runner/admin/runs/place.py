@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mmar_runner.server.parts import RunParts
     from mmar_runner.server.records.workspace import RunFolder
     from mmar_runner.server.settings import ServerSettings
+    from mmar_runner.wire.health import Health
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,7 @@ class StandingPlace(Place):
         current: What clients see.
         package: What those are told that hold nothing but a kit.
         address: Where they come in.
+        health: Of the server, which is asked between runs too.
         joinable: Hears the run's parts as soon as clients can join.
     """
 
@@ -41,6 +43,7 @@ class StandingPlace(Place):
     current: CurrentRun
     package: CurrentPackage
     address: str
+    health: Health
     joinable: Callable[[RunParts], None]
 
     def open_run(self, settings: ServerSettings, wanted: Wanted) -> Coroutine[Any, Any, OpenedRun]:

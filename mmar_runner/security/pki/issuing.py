@@ -31,11 +31,10 @@ _COMMON_NAME: Final = 64  # the most characters that X.520 allows
 _LOCAL_ADDRESSES: Final = ("127.0.0.1", "::1")
 
 
-#: What a certificate is for; that of whoever is not named, for calling alone.
-_USAGES: Final = {
-    Role.SERVER: [ExtendedKeyUsageOID.SERVER_AUTH],
-    Role.COMBINER: [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH],
-}
+_BOTH: Final = (ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH)
+#: What a certificate is for; that of whoever is not named, for calling alone. A server calls
+#: one thing: whether it works itself, as whoever looks after its machine must be able to.
+_USAGES: Final = {Role.SERVER: _BOTH, Role.COMBINER: _BOTH}
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +86,7 @@ def issue(
     """
     root = x509.load_pem_x509_certificate(issuer.certificate)
     end = min(period[1], root.not_valid_after_utc)
-    usages = _USAGES.get(identity.role, [ExtendedKeyUsageOID.CLIENT_AUTH])
+    usages = _USAGES.get(identity.role, (ExtendedKeyUsageOID.CLIENT_AUTH,))
     if ExtendedKeyUsageOID.SERVER_AUTH not in usages:
         hosts = ()
     names: list[x509.GeneralName] = [x509.UniformResourceIdentifier(identity.uri)]

@@ -12,8 +12,9 @@ if TYPE_CHECKING:
     from mmar_runner.security.audit.log import AuditLog
     from mmar_runner.wire.gate import Caller
 
-#: Refusals that are no attack and no policy's: a run that ends, a server that stops.
-_ORDINARY: Final = frozenset({"RUN_OVER", "SERVER_STOPPING"})
+#: Refusals that are no attack and no policy's: a run that ends, a server that stops, a health
+#: check that asks for what is not there, every few seconds.
+_ORDINARY: Final = frozenset({"RUN_OVER", "SERVER_STOPPING", "SERVICE_UNKNOWN"})
 
 
 class AuditedGate(Gate):

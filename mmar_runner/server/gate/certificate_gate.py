@@ -40,6 +40,8 @@ ROLE_OF_METHOD: Final = {
     "Retrieve": Role.CLIENT,
     "SendReply": Role.CLIENT,
 }
+#: What every role may ask, at every port: whether the server works.
+HEALTH_METHODS: Final = frozenset({"Check", "Watch"})
 #: What a combiner calls at its parent, for which it stands as a client does.
 COMBINER_METHODS: Final = frozenset({"Register", "Quit", "Heartbeat", "GetModel", "SubmitUpdate"})
 #: The same of the port for administrators.
@@ -71,6 +73,8 @@ RUNNING_OF_METHOD: Final = {
     "SendResult": MAX_INSTANCES,
     "Retrieve": 2 * MAX_INSTANCES,
     "SendReply": 4 * MAX_INSTANCES,
+    "Check": MAX_INSTANCES,
+    "Watch": 8,
     "Upload": 2,
     "Download": 4,
 }
@@ -155,6 +159,8 @@ class CertificateGate(AuditedGate):
             raise CertificateError(msg, reason="CERT_REVOKED", hint=hint)
 
     def _check_role(self, method: str, certificate: PeerCertificate) -> None:
+        if method in HEALTH_METHODS:
+            return
         needed, role = self._roles.get(method), certificate.identity.role
         if needed is None:
             raise CertificateError(f"nobody may call {method}", reason="ROLE")

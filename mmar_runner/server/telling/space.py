@@ -46,6 +46,7 @@ class DiskWait:
         self._waiting: dict[str, str] = {}
         self._since = 0.0
         self._given_up = asyncio.Event()
+        self._heard_by: list[Callable[[], None]] = []
         self._loop = asyncio.get_running_loop()
 
     async def keep_trying(self, what: str, attempt: Callable[[], Awaitable[_T]]) -> _T:
@@ -88,6 +89,12 @@ class DiskWait:
             self._waiting.setdefault(what, f"{error.reason}: {error.message}, {since}")
         if (now := self._sentence()) != before:
             self._tell(now)
+            for hear in self._heard_by:
+                hear()
+
+    def on_change(self, hear: Callable[[], None]) -> None:
+        """Call somebody, too, whenever it is something else, or nothing, that waits."""
+        self._heard_by.append(hear)
 
     @property
     def waits(self) -> str:

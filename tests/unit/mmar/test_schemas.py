@@ -51,7 +51,7 @@ def test_all_schemas_are_there():
         *("plugins_compatibility", "upgrade_report"),
         *("provision_report", "provision_request", "sign_report", "verify_report", "report"),
         *("admin_event", "admin_order", "admin_result", "downloaded_file", "uploaded_mmar"),
-        *("cross_site_results", "federation", "standing", "system_info"),
+        *("cross_site_results", "federation", "health", "standing", "system_info"),
     }
     with pytest.raises(UsageError, match="no schema 'nothing'"):
         load_schema("nothing")

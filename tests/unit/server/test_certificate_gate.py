@@ -21,7 +21,7 @@ from mmar_runner.security.pki.revocation import (
     RevocationMemory,
     sign_revocations,
 )
-from mmar_runner.server.gate.certificate_gate import ROLE_OF_METHOD, CertificateGate
+from mmar_runner.server.gate.certificate_gate import HEALTH_METHODS, ROLE_OF_METHOD, CertificateGate
 from mmar_runner.server.gate.pace import Paces
 from mmar_runner.wire.gate import Caller, Peer
 
@@ -95,6 +95,24 @@ def test_another_projects_certificate_is_refused(gate: CertificateGate) -> None:
 @pytest.mark.parametrize("role", [Role.ADMIN, Role.SERVER])
 def test_no_other_role_may_call(gate: CertificateGate, method: str, role: Role) -> None:
     assert refusal(gate, pem(Identity("demo", role, "somebody")), method) == "ROLE"
+
+
+@pytest.mark.parametrize("method", sorted(HEALTH_METHODS))
+@pytest.mark.parametrize("role", Role)
+def test_every_role_may_ask_whether_the_server_works(
+    gate: CertificateGate, method: str, role: Role
+) -> None:
+    peer = gate.admit(method, Caller("ipv4:127.0.0.1:1", pem(Identity("demo", role, "somebody"))))
+    assert peer.who == f"{role} somebody"
+
+
+@pytest.mark.parametrize("method", sorted(HEALTH_METHODS))
+def test_nobody_else_may(gate: CertificateGate, method: str, clock: Clock) -> None:
+    certificate = pem()
+    assert refusal(gate, None, method) == "CERT_MISSING"
+    assert refusal(gate, pem(Identity("other", Role.CLIENT, "site-1")), method) == "CERT_PROJECT"
+    clock.now = NOW + DAY
+    assert refusal(gate, certificate, method) == "CERT_EXPIRED"
 
 
 def test_a_call_that_nobody_knows_is_nobodys(gate: CertificateGate) -> None:

@@ -87,12 +87,12 @@ def test_a_certificate_says_who_it_is_and_nothing_else(issuer, role, name):
 
 @pytest.mark.parametrize("role", Role)
 def test_only_who_answers_can_speak_for_a_server_and_has_host_names(issuer, role):
-    """Of them, a combiner calls too: it has a parent."""
+    """They call too: a combiner has a parent, and a server asks how it is itself."""
     pem = issued(issuer, role)
     names = extension(pem, x509.SubjectAlternativeName).value
     server = role in {Role.SERVER, Role.COMBINER}
     usages = [ExtendedKeyUsageOID.SERVER_AUTH] if server else []
-    usages += [] if role is Role.SERVER else [ExtendedKeyUsageOID.CLIENT_AUTH]
+    usages += [ExtendedKeyUsageOID.CLIENT_AUTH]
     dns = ["localhost", "fl.example.org"] if server else []
     addresses = ["10.1.2.3", "127.0.0.1", "::1"] if server else []
 
