@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mmar_runner.documents.json_source import JsonPath
     from mmar_runner.mmar.checks.bundles import BundleFacts
     from mmar_runner.mmar.checks.case import Look
+    from mmar_runner.mmar.checks.entry_points import Commands
     from mmar_runner.mmar.document import Document
 
 _DOTTED: Final = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)+")
@@ -28,13 +29,14 @@ _FILE_SUFFIXES: Final = frozenset(
 )
 
 
-def gather_facts(look: Look, digest: str, bundles: BundleFacts) -> MmarFacts:
+def gather_facts(look: Look, digest: str, bundles: BundleFacts, commands: Commands) -> MmarFacts:
     """Return what a policy must know, as far as the side in question uses it.
 
     Args:
         look: The MMAR, after every check.
         digest: sha256 over all its files.
         bundles: What the bundles in it ask for.
+        commands: Every command that it declares: text and place.
     """
     documents = [d for d in look.files.documents() if d.file not in _of_others(look)]
     named = [(dotted, place_of(d, path)) for d, path, dotted in look.resolver.paths]
@@ -58,6 +60,7 @@ def gather_facts(look: Look, digest: str, bundles: BundleFacts) -> MmarFacts:
             *bundles.path_arguments,
         ),
         expressions=tuple(bundles.expressions),
+        commands=commands,
     )
 
 
