@@ -13,19 +13,15 @@ import shlex
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from mmar_runner.documents.schema_check import faults
-from mmar_runner.documents.words import did_you_mean, pointer_text
-from mmar_runner.documents.yaml_reader import read_yaml
+from mmar_runner.documents.words import did_you_mean, pointer_text, printable
 from mmar_runner.interfaces.entry_points import (
     ENTRY_POINTS,
-    ENVIRONMENT_KEY,
     FACT,
     FILE_ARGUMENT,
     FILE_KEY,
-    FILE_SCHEMA,
-    MAX_FILE_BYTES,
     split_command,
 )
+from mmar_runner.mmar.checks.entry_points_file import read_file, say, say_unused
 from mmar_runner.security.decision import Place
 
 if TYPE_CHECKING:
@@ -39,9 +35,8 @@ Commands: TypeAlias = tuple[tuple[str, Place], ...]
 
 #: Words of a command that name a file of the package: scripts, by their suffix.
 _SCRIPT: Final = re.compile(r"[^\s{}$*?;&|<>=:]+\.(py|pyc|sh|bash|R|r|jl|js|mjs|pl|rb|lua|m)")
-_KINDS: Final = {"required": "MMAR401", "unknown": "MMAR404", "type": "MMAR402"}
-#: What older packages declare besides, and nothing here calls.
-_NOT_CALLED: Final = "predict"
+#: How much of a command a sentence repeats.
+_LONGEST: Final = 60
 
 
 def check_entry_points(look: Look) -> Commands:
@@ -69,20 +64,16 @@ class _Component:
 
     def commands(self) -> Iterator[tuple[str, Place]]:
         """Check the commands, and yield them."""
-        in_file: Mapping[str, Any] = {}
         file = self._args.get(FILE_ARGUMENT)
-        if isinstance(file, str) and (source := self._file(file)) is not None:
-            in_file = source.value[FILE_KEY]
+        source = self._file(file) if isinstance(file, str) else None
+        if isinstance(file, str) and source is not None:
             yield from self._of_file(file, source)
         for name in self._takes:
             yield from self._of_argument(name)
-        if not any(self._has(held, self._needs) for held in (self._args, in_file)):
-            self._lacking(file)
-
-    @staticmethod
-    def _has(held: Mapping[str, Any], name: str) -> bool:
-        entry = held.get(name)
-        return isinstance(entry, Mapping) and "command" in entry
+        in_file = {} if source is None else source.value[FILE_KEY]
+        has = any("command" in (held.get(self._needs) or {}) for held in (self._args, in_file))
+        if not has and (source is not None or not isinstance(file, str)):
+            self._lacking(file)  # of a file that cannot be used it is not known
 
     def _lacking(self, file: object) -> None:
         what = ENTRY_POINTS[self._needs]
@@ -109,11 +100,11 @@ class _Component:
             words = split_command(command)
         except (ValueError, TypeError) as error:
             hint = "Close every quotation, and name a program; or write it as a list of texts."
-            self._say("MMAR672", f"The command of '{name}' {error}.", place, hint)
+            say(self._look, "MMAR672", f"The command of '{name}' {error}.", place, hint)
             return str(command), place
         text = shlex.join(words)
-        message = f"The command of '{name}' is code; sites decide whether they run it."
-        self._say("MMAR670", message, place)
+        message = f"The command of '{name}' is code, {_shown(text)}; sites decide about it."
+        say(self._look, "MMAR670", message, place)
         for word in words:
             self._require_file(name, word, place)
         return text, place
@@ -127,45 +118,23 @@ class _Component:
         message = f"The command of '{name}' names {word!r}, which is not in the MMAR."
         hint = did_you_mean(plain, self._look.folder.contents)
         mend = "Add the file, or correct its path: it begins at the MMAR's own folder."
-        self._say("MMAR621", message, place, hint or mend)
+        say(self._look, "MMAR621", message, place, hint or mend)
 
     # -- a file ----------------------------------------------------------------------
 
     def _file(self, file: str) -> JsonSource | None:
-        """Return a file of entry points that can be read and has the shape; else say why not."""
+        """Return a file of entry points that can be used; else say why not."""
+        if file in self._look.folder.contents:
+            return read_file(self._look, file)
         where = (*self._path, "args", FILE_ARGUMENT)
-        findings, document = self._look.findings, self._document
-        if file not in self._look.folder.contents:
-            if not findings.has_at(document, where):
-                message = f"The file of entry points, {file!r}, is not in the MMAR."
-                hint = did_you_mean(file, self._look.folder.contents)
-                findings.at(document, where, "MMAR621", message, hint=hint)
-            return None
-        try:
-            text = self._look.folder.read_bytes(file, MAX_FILE_BYTES).decode()
-        except (OSError, ValueError) as error:
-            findings.add("MMAR672", f"The file cannot be read: {error}.", file=file)
-            return None
-        source = read_yaml(text)
-        return source if self._is_sound(file, source) else None
-
-    def _is_sound(self, file: str, source: JsonSource) -> bool:
-        for problem in source.problems:
-            place = Place(file, *source.position(problem.offset), "")
-            self._say("MMAR672", problem.message, place, problem.hint)
-        if source.problems:
-            return False
-        wrong = faults(FILE_SCHEMA, source.value)
-        for fault in wrong:
-            line, column = source.locate(fault.path, key=fault.at_key)
-            place = Place(file, line, column, pointer_text(fault.path))
-            code = _KINDS.get(fault.kind, "MMAR403")
-            self._say(code, f"{pointer_text(fault.path)}: {fault.message}", place, fault.hint)
-        # An unknown key hides nothing: what the others say holds.
-        return not any(fault.kind != "unknown" for fault in wrong)
+        if not self._look.findings.has_at(self._document, where):
+            message = f"The file of entry points, {file!r}, is not in the MMAR."
+            hint = did_you_mean(file, self._look.folder.contents)
+            self._look.findings.at(self._document, where, "MMAR621", message, hint=hint)
+        return None
 
     def _of_file(self, file: str, source: JsonSource) -> Iterator[tuple[str, Place]]:
-        self._unused(file, source)
+        say_unused(self._look, file, source)
         for name in self._takes:
             path = (FILE_KEY, name, "command")
             entry = source.value[FILE_KEY].get(name)
@@ -175,31 +144,7 @@ class _Component:
             if "command" not in (self._args.get(name) or {}):
                 yield self._judged(name, entry["command"], place)
 
-    def _unused(self, file: str, source: JsonSource) -> None:
-        """Say of entry points and environments that nobody here makes anything of them."""
-        for name in source.value[FILE_KEY]:
-            if name in ENTRY_POINTS:
-                continue
-            path = (FILE_KEY, name)
-            place = Place(file, *source.locate(path, key=True), pointer_text(path))
-            known = ", ".join(ENTRY_POINTS)
-            if name == _NOT_CALLED:
-                message, code = f"The entry point '{name}' is not called here.", "MMAR211"
-                self._say(code, message, place, "Nothing needs to be done.")
-            else:
-                hint = did_you_mean(name, ENTRY_POINTS) or f"There are: {known}."
-                self._say("MMAR404", f"There is no entry point '{name}'.", place, hint)
-        if ENVIRONMENT_KEY in source.value:
-            place = Place(file, *source.locate((ENVIRONMENT_KEY,), key=True), f"/{ENVIRONMENT_KEY}")
-            message = "No Python environment is made: commands find what a site has installed."
-            self._say("MMAR673", message, place)
 
-    def _say(self, code: str, message: str, place: Place, hint: str | None = None) -> None:
-        self._look.findings.add(
-            code,
-            message,
-            file=place.file,
-            position=(place.line, place.column),
-            pointer=place.pointer,
-            hint=hint,
-        )
+def _shown(text: str) -> str:
+    short = text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
+    return f"'{printable(short)}'"

@@ -55,7 +55,9 @@ def test_no_shell_is_asked(package, place, log):
 
 
 def test_one_that_fails_says_how_and_what_it_printed_last(place, log):
-    error = failure(python("import sys; print('before', flush=True); sys.exit('no data here')"), place)
+    error = failure(
+        python("import sys; print('before', flush=True); sys.exit('no data here')"), place
+    )
     said = "the entry point train ended with exit code 1: no data here"
     assert (error.message, error.reason) == (said, "TASK_FAILED")
     assert "its output is in the log" in error.hint
