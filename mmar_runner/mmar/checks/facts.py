@@ -46,6 +46,7 @@ def gather_facts(look: Look, digest: str, bundles: BundleFacts, commands: Comman
         (text, place_of(document, path))
         for document, path, text in outside_arguments(look.files, documents)
     ]
+    judged_as_code = {*bundles.expressions, *(one for one in outside if _in(one[1], commands))}
     return MmarFacts(
         name=look.folder.root.name,
         digest=digest,
@@ -56,7 +57,7 @@ def gather_facts(look: Look, digest: str, bundles: BundleFacts, commands: Comman
         # Some are looked at twice.
         class_paths=tuple(dict.fromkeys([*named, *bundles.class_paths])),
         path_arguments=(
-            *(one for one in outside if one not in bundles.expressions),  # those are judged as code
+            *(one for one in outside if one not in judged_as_code),
             *bundles.path_arguments,
         ),
         expressions=tuple(bundles.expressions),
@@ -69,6 +70,14 @@ def place_of(document: Document, path: JsonPath) -> Place:
     origin = document.origin(path)
     line, column = document.source.locate(origin)
     return Place(document.file, line, column, pointer_text(origin))
+
+
+def _in(place: Place, commands: Commands) -> bool:
+    """Return True for a place in a command: the whole of it, or one of its words."""
+    return any(
+        place.file == of.file and f"{place.pointer}/".startswith(f"{of.pointer}/")
+        for _, of in commands
+    )
 
 
 def _of_others(look: Look) -> set[str]:
