@@ -66,6 +66,56 @@ def test_a_simulation_without_leave_starts_no_command(tmp_path: Path) -> None:
     assert not (tmp_path / "ws" / "run_1").exists()
 
 
+OLDER = """
+python_env: python_env.yaml
+entry_points:
+  build: {command: python build.py}
+  startup: {command: python startup.py}
+  train: {command: python train.py}
+  validate: {command: python validate.py}
+  predict: {command: python predict.py}
+"""
+
+
+@pytest.mark.slow
+def test_a_package_with_a_file_of_entry_points_runs_and_the_server_validates(
+    tmp_path: Path,
+) -> None:
+    """As older packages are: scripts at the top, and all commands in one file."""
+    mmar = shutil.copytree(SAMPLE, tmp_path / "older", ignore=lambda *_: {"__pycache__"})
+    for script in (mmar / "custom").iterdir():
+        script.rename(mmar / script.name)
+    (mmar / "custom").rmdir()
+    (mmar / "fedn.yaml").write_text(OLDER)
+    (mmar / "startup.py").write_text("import os; open(os.environ['TMPDIR'] + '/begun', 'x')\n")
+    site = {"SITE_INDEX": "{SITE_INDEX}", "NUM_SITES": "{NUM_SITES}"}
+    site |= {"DATA_SEED": "{DATA_SEED}", "LOCAL_EPOCHS": "{LOCAL_EPOCHS}"}
+    args = {"entry_points_file": "fedn.yaml", "environment": site}
+    pooled = {**args, "environment": {**site, "SITE_INDEX": 1, "NUM_SITES": 1}}
+    client, server = (mmar / "config" / f"config_fed_{side}.json" for side in ("client", "server"))
+    told = json.loads(client.read_text())
+    told["client_trainer"]["args"] = args
+    client.write_text(json.dumps(told))
+    told = json.loads(server.read_text())
+    told["model_persistor"]["args"] = {"entry_points_file": "fedn.yaml"}
+    told["model_validator"] = {"name": "EntryPointValidator", "args": pooled}
+    told["validate_every"] = 1
+    server.write_text(json.dumps(told))
+
+    done = runner(
+        *("simulate", mmar, "--clients", 2, "--rounds", 2, "--allow-byoc"),
+        *("--set", "LOCAL_EPOCHS=12", "--workspace", tmp_path / "ws"),
+    )
+    assert done.returncode == 0, done.stderr
+    summary = json.loads((tmp_path / "ws" / "run_1" / "summary.json").read_bytes())
+    assert summary["status"] == "finished"
+    # Of the model that the round made, which only the server can have measured.
+    assert summary["rounds"][0]["metrics"]["val_accuracy"] > 0.7
+    findings = json.loads(runner("validate-mmar", mmar, "--json").stdout)["findings"]
+    codes = {finding["code"] for finding in findings}
+    assert codes == {"MMAR211", "MMAR622", "MMAR670", "MMAR673"}
+
+
 @pytest.fixture
 def kits(tmp_path: Path) -> Kits:
     orgs = dict.fromkeys(("server", *SITES), "uni")

@@ -43,6 +43,11 @@ def test_it_has_the_environment_that_it_is_given_and_no_more(place, log, monkeyp
     assert log.read_text() == f"PATH={place.env['PATH']}\n"
 
 
+def test_it_inherits_no_file_of_its_parents(place, log):
+    run(python("import os; print(*sorted(os.listdir('/proc/self/fd')))"), [], place)
+    assert log.read_text() == "0 1 2 3\n"  # the last one lists them
+
+
 def test_it_reads_nothing_from_the_terminal(place, log):
     run(python("import sys; print(repr(sys.stdin.read()))"), [], place)
     assert log.read_text() == "''\n"
