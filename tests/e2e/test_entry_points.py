@@ -66,6 +66,15 @@ def test_a_simulation_without_leave_starts_no_command(tmp_path: Path) -> None:
     assert not (tmp_path / "ws" / "run_1").exists()
 
 
+def test_a_server_without_leave_builds_no_model_and_begins_no_run(tmp_path: Path) -> None:
+    where = ("--workspace", tmp_path / "ws", "--listen", "127.0.0.1:0")
+    done = runner("run-server", SAMPLE, "--insecure", *where)
+    assert done.returncode == 1
+    said = "error [BYOC_NOT_ALLOWED]: EntryPointModel starts commands of the MMAR, which are code"
+    assert said in done.stderr
+    assert not (tmp_path / "ws" / "run_1").exists()
+
+
 OLDER = """
 python_env: python_env.yaml
 entry_points:
