@@ -137,7 +137,9 @@ def examine(
     signatures = (
         SignatureReport(())
         if unsigned
-        else check_signatures(found.listing, envelope, question.context)
+        else check_signatures(
+            found.listing, envelope, question.context, own_code=found.facts.runs_own_code
+        )
     )
     request = MmarRequest(
         action=question.action,

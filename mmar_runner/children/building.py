@@ -42,6 +42,7 @@ def trainer_context(told: ChildContext, blueprints: Callable[..., Blueprint]) ->
         processes=told.processes,
         keeps_best=told.keeps_best,
         expressions=told.expressions,
+        commands=told.commands,
         alone=True,
     )
 

@@ -25,6 +25,7 @@ class PersistorRole(Role):
     def __init__(self, spec: ChildSpec, workshop: Workshop) -> None:
         kind = ComponentKind.MODEL_PERSISTOR
         self._persistor: ModelPersistor = workshop.build(kind, spec.component, ModelPersistor)
+        self._persistor.setup(workshop.context(spec.context))
 
     def methods(self) -> Mapping[str, Method]:
         """Return what can be asked, by name."""

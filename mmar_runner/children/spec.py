@@ -73,6 +73,7 @@ class ChildContext:
         processes: In how many it is.
         keeps_best: Whether a trainer will be asked for its best model.
         expressions: Whether expressions that the MMAR holds as text may be evaluated.
+        commands: Whether commands that the MMAR declares may be started.
         synthetic: Whether a component works on data that it makes up.
     """
 
@@ -86,6 +87,7 @@ class ChildContext:
     processes: int = 1
     keeps_best: bool = False
     expressions: bool = False
+    commands: bool = False
     synthetic: bool = False
 
     def to_json(self) -> dict[str, Any]:

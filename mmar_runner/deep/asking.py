@@ -104,6 +104,10 @@ class Asking:
         answer = await self._questions.answer(child, place, ("persistor", asked), _described)
         if answer is None or answer[0] is not None or server.checkpoint is not None:
             return None if answer is None else answer[0]
+        if self._spec.commands and not self._options.own_code:
+            message = "The MMAR declares commands, which are code: no model was made."
+            self._note(place, message, _OWN_CODE)
+            return None
         file = self._folder / "initial.safetensors"
         made = {"destination": str(file), "seed": self._spec.seed}
         return await self._persisted(place, "MMAR666", ("initial_model", made), file)

@@ -83,7 +83,7 @@ def dry_run(
     spec, look = validation.spec, validation.look
     if spec is None or spec.server is None or spec.client is None:
         return deep
-    if spec.byoc and not options.own_code:
+    if (spec.byoc or spec.commands) and not options.own_code:
         place = trained_model(look)
         if place is not None:
             message = "The MMAR brings code of its own: no round was tried."

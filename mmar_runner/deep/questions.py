@@ -101,6 +101,7 @@ class Questions:
                 train_config=dict(spec.train_config),
                 validation_config=dict(spec.validation_config),
                 variables=dict(spec.variables),
+                commands=spec.commands and options.own_code,
             ),
             custom_dir=str(spec.root / "custom") if own_code else None,
             plugins_dir=None if options.plugins_dir is None else str(options.plugins_dir),

@@ -55,6 +55,8 @@ class TrainerContext:
         expressions: Whether expressions that the MMAR holds as text may be evaluated here. A
             trainer that hands a configuration to a library which would evaluate some refuses
             it otherwise, with NotAuthorizedError (EXPRESSIONS_NOT_ALLOWED).
+        commands: Whether commands that the MMAR declares may be started here: they are code, and
+            whoever starts some refuses it otherwise, with NotAuthorizedError (BYOC_NOT_ALLOWED).
         alone: Whether this process serves trainers and nothing else. Then a trainer may close it
             for good to what it never needs, such as writing outside its workspace.
     """
@@ -70,6 +72,7 @@ class TrainerContext:
     processes: int = 1
     keeps_best: bool = False
     expressions: bool = False
+    commands: bool = False
     alone: bool = False
 
 

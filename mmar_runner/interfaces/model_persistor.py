@@ -12,11 +12,18 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from mmar_runner.interfaces.client_trainer import TrainerContext
     from mmar_runner.interfaces.network_facts import NetworkFacts
 
 
 class ModelPersistor(ABC):
     """Creates, converts and exports models, always as files."""
+
+    def setup(self, context: TrainerContext) -> None:
+        """Learn where the MMAR lies and what may be done here, once, before anything is asked.
+
+        Whoever only describes a network does without.
+        """
 
     @abstractmethod
     def initial_model(self, destination: Path, *, seed: int) -> None:

@@ -162,6 +162,7 @@ class MmarSpec:
         digest: sha256 over the listing of all its files (see `FileListing.digest`).
         byoc: Whether it brings code of its own.
         expressions: Whether it holds expressions that its trainer would evaluate.
+        commands: Whether the asked side declares commands of the MMAR's own, which are code.
         server: What the server file declares; None if it was not asked for or
             has errors.
         client: What the client file declares; likewise.
@@ -181,6 +182,7 @@ class MmarSpec:
     digest: str
     byoc: bool = False
     expressions: bool = False
+    commands: bool = False
     server: ServerSpec | None = None
     client: ClientSpec | None = None
     train_config: Mapping[str, Any] = field(default_factory=lambda: _EMPTY)

@@ -13,6 +13,7 @@ from mmar_runner.mmar.checks.budgets import check_budgets
 from mmar_runner.mmar.checks.bundles import BundleFacts, check_bundles
 from mmar_runner.mmar.checks.case import Asked, Look
 from mmar_runner.mmar.checks.combinations import check_combinations
+from mmar_runner.mmar.checks.entry_points import Commands, check_entry_points
 from mmar_runner.mmar.checks.expressions import check_expressions
 from mmar_runner.mmar.checks.facts import gather_facts
 from mmar_runner.mmar.checks.files import check_files
@@ -190,6 +191,7 @@ class _Check:
         server = look.files.server
         self.says_strict = server is not None and server.value.get("strict") is True
         bundles = BundleFacts()
+        commands: Commands = ()
         if self.generation is not None:
             check_rounds(look)
             check_parts(look)
@@ -209,9 +211,10 @@ class _Check:
             check_metrics(look)
             check_expressions(look)
             bundles = check_bundles(look)
+            commands = check_entry_points(look)
         self.custom_datalist = check_files(look)
         self.unfilled = unfilled(look)
-        self.facts = gather_facts(look, self.digest, bundles)
+        self.facts = gather_facts(look, self.digest, bundles, commands)
         if policy is not None:
             check_policy(look, policy, self.facts, self._catalog)
         return self._spec(look)
@@ -223,7 +226,7 @@ class _Check:
             mmar=mmar,
             generation=self.generation,
             valid=not any(finding.severity is Severity.ERROR for finding in findings),
-            byoc=self.byoc.present,
+            byoc=self.facts.byoc,
             custom_datalist=self.custom_datalist,
             digest=self.digest,
             findings=tuple(findings),
@@ -273,6 +276,7 @@ class _Check:
             digest=self.digest,
             byoc=self.byoc.present,
             expressions=bool(self.facts.expressions),
+            commands=bool(self.facts.commands),
             train_config=train,
             validation_config=files.validation.value if files.validation else {},
             variables=handed_over(files.variables),

@@ -12,6 +12,7 @@ BUNDLED = {
     "mmar-runner-clara-code",
     "mmar-runner-cross-site-validation",
     "mmar-runner-echo",
+    "mmar-runner-entry-points",
     "mmar-runner-fedavg",
     "mmar-runner-fedopt",
     "mmar-runner-metrics",

@@ -17,7 +17,9 @@ from jsonschema import Draft202012Validator
 from mmar_runner.documents.schema_store import load_schema
 
 ROOT = Path(__file__).parents[2]
-SAMPLES = sorted(path for path in (ROOT / "mmars").iterdir() if (path / "config").is_dir())
+COMMANDS = ROOT / "mmars" / "digits_entry_points"
+FOLDERS = sorted(path for path in (ROOT / "mmars").iterdir() if (path / "config").is_dir())
+SAMPLES = [folder for folder in FOLDERS if folder != COMMANDS]
 SERVER, TRAIN = "config/config_fed_server.json", "config/config_train.json"
 
 
@@ -69,6 +71,19 @@ def test_every_sample_passes_a_deep_check():
         figures = {one["what"]: one for one in report["deep"]["figures"]}
         assert figures["update_up"]["estimate"] > 0
         assert figures["trainer_memory"]["estimate"] > figures["model_down"]["estimate"]
+
+
+@pytest.mark.parametrize(
+    ("options", "tensors", "notes"), [((), None, 2), (("--allow-byoc",), 4, 0)]
+)
+def test_commands_make_a_model_only_where_they_may_run(options, tensors, notes):
+    done = run(COMMANDS, "--deep", "--json", *options)
+    report = json.loads(done.stdout)
+    Draft202012Validator(load_schema("validate_report")).validate(report)
+    assert report["deep"]["networks"].get("server", {}).get("tensors") == tensors
+    codes = [finding["code"] for finding in report["findings"]]
+    assert codes.count("MMAR667") == notes
+    assert {*codes} - {"MMAR667"} == {"MMAR614", "MMAR670"}
 
 
 @pytest.mark.slow

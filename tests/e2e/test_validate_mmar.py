@@ -53,7 +53,8 @@ def test_every_sample_is_valid_without_a_finding(sample):
     done = run(sample, "--format", "json")
 
     report = json.loads(done.stdout)
-    assert report["findings"] == []
+    brings_code = {"MMAR614", "MMAR670"} if (sample / "custom").exists() else set()
+    assert {finding["code"] for finding in report["findings"]} == brings_code
     assert (done.returncode, report["valid"], report["deployable"]) == (0, True, True)
     assert report["generation"] == "clara-4"
 

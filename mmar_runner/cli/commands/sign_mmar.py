@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from mmar_runner.security.decision import Step
     from mmar_runner.security.kits.kit import StartupKit
     from mmar_runner.security.listing import FileListing, ListedFile
+    from mmar_runner.security.policy.mmar_facts import MmarFacts
     from mmar_runner.security.signatures.signing import Signed, Signer
 
 _MOST_DAYS: Final = 3650
@@ -98,9 +99,10 @@ def command(
     errors, refused = found.report.errors, _refused(found, signed, kit)
     if as_json:
         refusals = {site: step.reason for site, step in refused.items()}
-        echo_json({**_as_json(mmar, signed), "valid": not errors, "refused": refusals})
+        told = {"byoc": found.facts.byoc, "valid": not errors, "refused": refusals}
+        echo_json({**_as_json(mmar, signed), **told})
     else:
-        say(*_sentences(mmar, signed))
+        say(*_sentences(mmar, signed, found.facts))
     _say_errors(mmar, errors)
     _say_refused(refused)
 
@@ -196,9 +198,9 @@ def _require_sites(audience: Iterable[str], kit: StartupKit) -> None:
             raise UsageError(f"the project has no site {site!r}", hint=hint)
 
 
-def _sentences(mmar: Path, signed: Signed) -> list[str]:
+def _sentences(mmar: Path, signed: Signed, facts: MmarFacts) -> list[str]:
     manifest = signed.manifest
-    code = "brings code" if manifest.byoc else "brings no code"
+    code = "brings code" if facts.byoc else "brings no code"
     done = "Added a signature to" if signed.added else "Signed"
     sites = "every site" if manifest.meant_for("*") else ", ".join(manifest.audience)
     dropped = ", ".join(signed.dropped)
@@ -240,7 +242,6 @@ def _as_json(mmar: Path, signed: Signed) -> dict[str, object]:
         "name": manifest.name,
         "version": manifest.version,
         "digest": manifest.digest,
-        "byoc": manifest.byoc,
         "files": len(manifest.files),
         "stray": _stray(manifest.files),
         "signers": list(signed.signers),

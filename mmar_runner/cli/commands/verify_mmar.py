@@ -109,7 +109,7 @@ def _as_json(mmar: Path, found: Examination) -> dict[str, Any]:
         "site": found.decision.site,
         "action": found.decision.action,
         "digest": found.decision.digest,
-        "byoc": found.validation.listing.byoc,
+        "byoc": found.validation.facts.byoc,
         "version": None if manifest is None else manifest.version,
         "signers": list(found.signatures.owners),
         "steps": steps_json(found.decision),

@@ -35,6 +35,10 @@ def check_components(settings: SessionSettings, catalog: ComponentCatalog) -> No
         msg = f"the MMAR {settings.spec.name!r} brings code of its own in custom/"
         hint = "read that code; --allow-byoc lets it run, in a child process"
         raise NotAuthorizedError(msg, reason="BYOC_NOT_ALLOWED", hint=hint)
+    if settings.spec.commands and not settings.allow_byoc:
+        msg = f"the MMAR {settings.spec.name!r} declares commands, which are code"
+        hint = "`mmar-runner validate-mmar` says where; --allow-byoc lets them run"
+        raise NotAuthorizedError(msg, reason="BYOC_NOT_ALLOWED", hint=hint)
     if settings.spec.expressions and not settings.allow_expressions:
         msg = f"the MMAR {settings.spec.name!r} holds expressions, which are code"
         hint = "`mmar-runner validate-mmar` says where; --allow-byoc lets the trainer evaluate them"
@@ -131,6 +135,7 @@ def _spec(
             validation_config=dict(spec.validation_config),
             variables={**spec.variables, "CLIENT_NAME": settings.name},
             expressions=role == "client_trainer" and settings.allow_expressions,
+            commands=settings.spec.commands and settings.allow_byoc,
             synthetic=settings.synthetic,
         ),
         custom_dir=str(spec.root / "custom") if custom else None,

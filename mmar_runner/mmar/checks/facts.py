@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mmar_runner.documents.json_source import JsonPath
     from mmar_runner.mmar.checks.bundles import BundleFacts
     from mmar_runner.mmar.checks.case import Look
+    from mmar_runner.mmar.checks.entry_points import Commands
     from mmar_runner.mmar.document import Document
 
 _DOTTED: Final = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)+")
@@ -28,13 +29,14 @@ _FILE_SUFFIXES: Final = frozenset(
 )
 
 
-def gather_facts(look: Look, digest: str, bundles: BundleFacts) -> MmarFacts:
+def gather_facts(look: Look, digest: str, bundles: BundleFacts, commands: Commands) -> MmarFacts:
     """Return what a policy must know, as far as the side in question uses it.
 
     Args:
         look: The MMAR, after every check.
         digest: sha256 over all its files.
         bundles: What the bundles in it ask for.
+        commands: Every command that it declares: text and place.
     """
     documents = [d for d in look.files.documents() if d.file not in _of_others(look)]
     named = [(dotted, place_of(d, path)) for d, path, dotted in look.resolver.paths]
@@ -44,6 +46,7 @@ def gather_facts(look: Look, digest: str, bundles: BundleFacts) -> MmarFacts:
         (text, place_of(document, path))
         for document, path, text in outside_arguments(look.files, documents)
     ]
+    judged_as_code = {*bundles.expressions, *(one for one in outside if _in(one[1], commands))}
     return MmarFacts(
         name=look.folder.root.name,
         digest=digest,
@@ -54,10 +57,11 @@ def gather_facts(look: Look, digest: str, bundles: BundleFacts) -> MmarFacts:
         # Some are looked at twice.
         class_paths=tuple(dict.fromkeys([*named, *bundles.class_paths])),
         path_arguments=(
-            *(one for one in outside if one not in bundles.expressions),  # those are judged as code
+            *(one for one in outside if one not in judged_as_code),
             *bundles.path_arguments,
         ),
         expressions=tuple(bundles.expressions),
+        commands=commands,
     )
 
 
@@ -66,6 +70,14 @@ def place_of(document: Document, path: JsonPath) -> Place:
     origin = document.origin(path)
     line, column = document.source.locate(origin)
     return Place(document.file, line, column, pointer_text(origin))
+
+
+def _in(place: Place, commands: Commands) -> bool:
+    """Return True for a place in a command: the whole of it, or one of its words."""
+    return any(
+        place.file == of.file and f"{place.pointer}/".startswith(f"{of.pointer}/")
+        for _, of in commands
+    )
 
 
 def _of_others(look: Look) -> set[str]:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _CLARA_CODE: Final = "adapters/clara_code"
 _ECHO: Final = "trainers/echo"
+_ENTRY_POINTS: Final = "trainers/entry_points"
 _FEDAVG: Final = "aggregators/fedavg"
 _CROSS_SITE: Final = "processors/cross_site_validation"
 _FEDOPT: Final = "aggregators/fedopt"
@@ -52,6 +53,7 @@ BUNDLED: Final[Mapping[ComponentKind, Mapping[str, tuple[str, ...]]]] = MappingP
         ComponentKind.CLIENT_TRAINER: {
             _CLARA_CODE: ("ClaraCodeTrainer",),
             _ECHO: ("EchoTrainer",),
+            _ENTRY_POINTS: ("EntryPointTrainer",),
             _MONAI: ("ClientAlgoTrainer", "MonaiTrainer"),
             _TORCH: ("TorchTrainer",),
         },
@@ -59,9 +61,11 @@ BUNDLED: Final[Mapping[ComponentKind, Mapping[str, tuple[str, ...]]]] = MappingP
         ComponentKind.MODEL_PERSISTOR: {
             _MONAI: ("PTCheckpointPersistor",),
             _ECHO: ("EchoModelPersistor",),
+            _ENTRY_POINTS: ("EntryPointModel",),
             _TORCH: ("PTFileModelPersistor",),
         },
         ComponentKind.MODEL_VALIDATOR: {
+            _ENTRY_POINTS: ("EntryPointValidator",),
             _MONAI: ("MonaiModelValidator",),
             _TORCH: ("TorchModelValidator",),
         },

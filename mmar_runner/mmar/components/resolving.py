@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from mmar_runner.documents.words import pointer_text
 from mmar_runner.errors import PluginConflictError
 from mmar_runner.interfaces.catalog import ComponentCatalog, ComponentDescription, ComponentKind
+from mmar_runner.interfaces.entry_points import FACT
 from mmar_runner.interfaces.nested import is_off, nested_places, with_parts
 from mmar_runner.interfaces.tags import tags_of
 from mmar_runner.mmar.bundle.standing import (
@@ -71,6 +72,8 @@ class Resolver:
         #: Every class path that is named by ``path``, without the MMAR's own code and
         #: older names of registered components; installed or not.
         self.paths: list[tuple[Document, JsonPath, str]] = []
+        #: Where components that start commands of the MMAR are declared, and what is known of them.
+        self.starting: list[tuple[Document, JsonPath, ComponentDescription]] = []
         #: Whether what is resolved is declared for an adapter, which takes it as it is.
         self._adapting = False
 
@@ -332,6 +335,8 @@ class Resolver:
             upgrade_identity(document, path, found, newer, self._findings)
             return self.resolve(document, path, found.kind)
         args = document.get(path).get("args", args)
+        if FACT in found.extras:
+            self.starting.append((document, path, found))
         sound = arguments_fit(document, path, found, self._findings)
         adapts = "adapts" in found.extras
         self._adapting, before = adapts, self._adapting

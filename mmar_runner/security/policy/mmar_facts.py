@@ -25,6 +25,7 @@ class MmarFacts:
             folder, or tries to: text and place. What the site itself gave is left out.
         expressions: Every text that the trainer would evaluate, and every name of a thing that
             it would call and nobody registered: text and place.
+        commands: Every command of its own that a component would start: text and place.
     """
 
     name: str
@@ -34,16 +35,17 @@ class MmarFacts:
     class_paths: tuple[tuple[str, Place], ...] = ()
     path_arguments: tuple[tuple[str, Place], ...] = ()
     expressions: tuple[tuple[str, Place], ...] = ()
+    commands: tuple[tuple[str, Place], ...] = ()
 
     @property
     def byoc(self) -> bool:
-        """True if it brings code."""
-        return bool(self.code)
+        """True if it brings code: files of it, or commands, whatever program these name."""
+        return bool(self.code or self.commands)
 
     @property
     def runs_own_code(self) -> bool:
-        """True if it brings code, as files or as expressions."""
-        return bool(self.code or self.expressions)
+        """True if it brings code, as files, as commands or as expressions."""
+        return self.byoc or bool(self.expressions)
 
     @property
     def custom_datalist(self) -> bool:

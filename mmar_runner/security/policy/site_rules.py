@@ -70,12 +70,14 @@ def _code(facts: MmarFacts, policy: SitePolicy) -> Step:
     place = policy.place("byoc")
     if not facts.byoc:
         return accepts(BYOC, "The MMAR brings no code.", policy=place)
-    subject = Place(facts.code[0])
+    subject = Place(facts.code[0]) if facts.code else facts.commands[0][1]
     if policy.byoc == "allow":
-        message = f"The site allows code in MMARs ({counted(len(facts.code), 'file')} here)."
+        message = f"The site allows code in MMARs ({_code_words(facts)} here)."
         return accepts(BYOC, message, policy=place, subject=subject)
     if policy.byoc == "refuse":
         message = "The policy allows no code in an MMAR."
+        if not facts.code:
+            message += f" The command {shown(facts.commands[0][0])} is code."
         hint = f"Have it installed as a plugin; or {_REVIEW}"
         return refuses(BYOC, "BYOC_NOT_ALLOWED", message, policy=place, subject=subject, hint=hint)
     if facts.digest in policy.accepted_digests:
@@ -86,6 +88,13 @@ def _code(facts: MmarFacts, policy: SitePolicy) -> Step:
     hint = f"{_REVIEW[0].upper()}{_REVIEW[1:]}"
     place = policy.place("accepted_digests")
     return refuses(BYOC, "DIGEST_NOT_ACCEPTED", message, policy=place, subject=subject, hint=hint)
+
+
+def _code_words(facts: MmarFacts) -> str:
+    files, commands = len(facts.code), len(facts.commands)
+    found = [counted(files, "file")] if files else []
+    found += [counted(commands, "command")] if commands else []
+    return " and ".join(found)
 
 
 def _expressions(facts: MmarFacts, policy: SitePolicy) -> list[Step]:

@@ -8,7 +8,7 @@ it, and then asks every remaining rule, so that a person hears all of it at once
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from mmar_runner.errors import SignatureError
 from mmar_runner.security.listing import SIGNATURE_FILE
@@ -35,6 +35,10 @@ if TYPE_CHECKING:
     from mmar_runner.security.signatures.manifest import SignedManifest
 
 
+#: What an MMAR is to the rules that count signatures.
+_Kind: TypeAlias = Literal["mmar", "byoc"]
+
+
 @dataclass(frozen=True, slots=True)
 class SignatureReport:
     """What the rules said.
@@ -57,7 +61,11 @@ class SignatureReport:
 
 
 def check_signatures(
-    listing: FileListing, envelope: bytes | None, context: SignatureContext
+    listing: FileListing,
+    envelope: bytes | None,
+    context: SignatureContext,
+    *,
+    own_code: bool = False,
 ) -> SignatureReport:
     """Ask every rule about an MMAR's signatures.
 
@@ -65,9 +73,10 @@ def check_signatures(
         listing: The MMAR as it is.
         envelope: The bytes of its signature file; None if it has none.
         context: What the site knows.
+        own_code: Whether it brings code that is no file: commands or expressions.
     """
     first = _digest(listing, context)
-    report = _signed(listing, envelope, context)
+    report = _signed(listing, envelope, context, own_code=own_code)
     if not report.accepted and first.accepted:
         report = _accepted_by_site(listing, context) or report
     return SignatureReport((first, *report.steps), report.owners, report.manifest)
@@ -91,7 +100,9 @@ def _accepted_by_site(listing: FileListing, context: SignatureContext) -> Signat
     return SignatureReport((accepts("signature.present", message, policy=place),))
 
 
-def _signed(listing: FileListing, data: bytes | None, context: SignatureContext) -> SignatureReport:
+def _signed(
+    listing: FileListing, data: bytes | None, context: SignatureContext, *, own_code: bool
+) -> SignatureReport:
     if data is None:
         message = f"The MMAR has no {SIGNATURE_FILE}: nobody signed it."
         hint = SIGN
@@ -109,7 +120,8 @@ def _signed(listing: FileListing, data: bytes | None, context: SignatureContext)
         return SignatureReport(tuple(steps))
     steps.append(accepts("signature.format", "It is an envelope of signatures of an MMAR."))
     signers = [key for key in context.trust_root.release_keys if key.id in ids]
-    return _by_signers(listing, envelope, signers, context, steps)
+    kind: _Kind = "byoc" if own_code or listing.byoc else "mmar"
+    return _by_signers(listing, envelope, signers, context, steps, kind=kind)
 
 
 def _by_signers(
@@ -118,13 +130,15 @@ def _by_signers(
     signers: list[ReleaseKey],
     context: SignatureContext,
     steps: list[Step],
+    *,
+    kind: _Kind,
 ) -> SignatureReport:
     good = [key for key in signers if not context.revocations.revokes_key(key.id)]
     steps.append(_signer(envelope, signers, good, context.revocations))
     if not good:
         return SignatureReport(tuple(steps))
     owners = tuple(sorted({key.owner for key in good}))
-    steps += [_revocations(context), _threshold(listing, owners, context)]
+    steps += [_revocations(context), _threshold(kind, owners, context)]
     try:
         manifest = read_manifest(envelope.payload)
     except ValueError as error:
@@ -171,11 +185,10 @@ def _revocations(context: SignatureContext) -> Step:
     return accepts("signature.revocations", f"The revocation list is good until {expires}.")
 
 
-def _threshold(listing: FileListing, owners: tuple[str, ...], context: SignatureContext) -> Step:
-    kind = "byoc" if listing.byoc else "mmar"
+def _threshold(kind: _Kind, owners: tuple[str, ...], context: SignatureContext) -> Step:
     needed = context.policy.signatures[kind]
     place = context.policy.place("signatures", kind)
-    what = "brings code" if listing.byoc else "brings no code"
+    what = "brings code" if kind == "byoc" else "brings no code"
     counted = f"{len(owners)} of {needed} (it {what}): {', '.join(owners)}"
     if len(owners) >= needed:
         return accepts(

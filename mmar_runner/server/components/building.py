@@ -12,6 +12,7 @@ from mmar_runner.federation.scatter_and_gather import ScatterAndGather
 from mmar_runner.hooks.components import blueprint, build_component
 from mmar_runner.interfaces.aggregator import TensorwiseAggregator
 from mmar_runner.interfaces.companions import SORTS
+from mmar_runner.interfaces.entry_points import FACT
 from mmar_runner.interfaces.handler import BestModelSelector, Handler
 from mmar_runner.interfaces.result_processor import ResultProcessor
 from mmar_runner.interfaces.workflow import Workflow
@@ -45,7 +46,7 @@ class ServerComponents:
     Raises:
         PluginError: One of them cannot be built, or two result processors claim one topic.
         NotAuthorizedError: COMPONENT_NOT_ALLOWED, the policy does not allow one of them;
-            BYOC_NOT_ALLOWED, an aggregator is code of the MMAR's own that may not run here.
+            BYOC_NOT_ALLOWED, one of them is code of the MMAR's own that may not run here.
         RunFailedError: One of them is code of the MMAR's own, two select the best model, a
             round may close with fewer updates than the aggregator is defined for, or it
             foresees that the run cannot be done.
@@ -85,6 +86,8 @@ class ServerComponents:
         self.selector = _only_selector(self.handlers)
         for one in server.inbound_filters:
             self._require_readable(one)
+        for starter in (server.model_persistor, server.model_validator):
+            self._require_commands(starter, runs_own_code=runs_own_code)
         for one in (*server.inbound_filters, *server.outbound_filters):
             self._require_filter(one, runs_own_code=runs_own_code)
 
@@ -126,6 +129,18 @@ class ServerComponents:
         else:
             blueprint(self._catalog, spec.kind, spec.declaration, allowed=self._allowed)
         self._note_version(spec)
+
+    def _require_commands(self, spec: ComponentSpec | None, *, runs_own_code: bool) -> None:
+        """See that a component which starts commands of the MMAR may.
+
+        Raises:
+            NotAuthorizedError: BYOC_NOT_ALLOWED.
+        """
+        found = None if spec is None else self._catalog.find(spec.kind, _registered(spec))
+        if spec is not None and found is not None and FACT in found.extras and not runs_own_code:
+            msg = f"{spec.name} starts commands of the MMAR, which are code ({spec.place})"
+            hint = "read them; --allow-byoc lets them run, in processes of their own"
+            raise NotAuthorizedError(msg, reason="BYOC_NOT_ALLOWED", hint=hint)
 
     def _note_version(self, spec: ComponentSpec) -> None:
         found = self._catalog.find(spec.kind, _registered(spec))

@@ -83,6 +83,7 @@ def _spec(
             train_config=dict(spec.train_config),
             validation_config=dict(spec.validation_config),
             variables=dict(spec.variables),
+            commands=spec.commands and settings.runs_own_code,
             synthetic=settings.synthetic,
         ),
         custom_dir=str(folder.mmar / "custom") if own else None,

@@ -19,6 +19,7 @@ from mmar_runner.admission import admitting, examination
 from mmar_runner.admission.rules import rules_of
 from mmar_runner.errors import PackageError
 from mmar_runner.hooks import load_plugins
+from mmar_runner.mmar import validation
 from mmar_runner.security.identity import Role
 from mmar_runner.security.kits.kit import load_kit
 from mmar_runner.security.packages import mmar_store
@@ -55,8 +56,8 @@ def test_without_the_signature_check_an_altered_mmar_runs(hospital, admit, monke
 
     honest = examination.check_signatures
 
-    def blind(listing, envelope, context):
-        owners = honest(listing, envelope, context).owners
+    def blind(listing, envelope, context, **more):
+        owners = honest(listing, envelope, context, **more).owners
         return SignatureReport((accepts("signature.files", "whatever it is"),), owners)
 
     monkeypatch.setattr(examination, "check_signatures", blind)
@@ -70,6 +71,22 @@ def test_without_the_judge_code_that_nobody_accepted_runs(hospital, admit, monke
     honest = examination.judge
     monkeypatch.setattr(examination, "judge", lambda r, p: replace(honest(r, p), steps=()))
     assert admit(mmar).accepted
+
+
+def test_without_looking_for_commands_one_that_nobody_accepted_is_let_in(
+    hospital, admit, monkeypatch
+):
+    """And its process starts nothing all the same: see `tests/unit/plugins_entry_points`."""
+    mmar = hospital.mmar(sign=False)
+    args = {"train": {"command": ["sh", "-c", f"touch {hospital.canary}"]}}
+    trainer = {"name": "EntryPointTrainer", "args": args}
+    hospital.edit(mmar, "config_fed_client.json", client_trainer=trainer)
+    hospital.sign(mmar)
+    assert [one.reason for one in admit(mmar).refusals] == ["BYOC_NOT_ALLOWED"]
+
+    honest = validation.gather_facts
+    monkeypatch.setattr(validation, "gather_facts", lambda *a: replace(honest(*a), commands=()))
+    assert "BYOC_NOT_ALLOWED" not in [one.reason for one in admit(mmar).refusals]
 
 
 def test_without_comparing_an_altered_entry_of_the_store_is_used(hospital, monkeypatch):
