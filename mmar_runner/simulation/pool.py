@@ -90,6 +90,7 @@ class _Host:
         self._child: ChildProcess | None = None
         self._clients: set[str] = set()
         self._turn = asyncio.Lock()
+        self.is_idle = True
 
     async def set_up(self, spec: ChildSpec, timeout: float | None) -> None:
         """Have a client's trainer built, unless it is there."""
@@ -159,8 +160,13 @@ class _PooledTrainer:
         self._preparing: asyncio.Task[None] | None = None
 
     def prepare(self) -> None:
-        """Begin to have the trainer built."""
-        self._preparing = asyncio.create_task(self._host.set_up(self._spec, self._timeout))
+        """Begin to have the trainer built, if it is the first in its child.
+
+        That one brings what all import. Of the others most may never be asked for anything.
+        """
+        if self._host.is_idle:
+            self._host.is_idle = False
+            self._preparing = asyncio.create_task(self._host.set_up(self._spec, self._timeout))
 
     async def train(self, task: TrainTask) -> TrainResult:
         """Have one round trained.

@@ -19,12 +19,15 @@ from mmar_runner.client.settings import SessionSettings
 from mmar_runner.client.tasks.component_specs import check_components
 from mmar_runner.security.policy.site_policy import load_policy
 from mmar_runner.security.redaction import Redaction
+from mmar_runner.server.file_limit import raise_file_limit
+from mmar_runner.simulation.arrivals import Arrivals
 from mmar_runner.simulation.failed_tasks import FailedTasks
 from mmar_runner.simulation.job import Job
 from mmar_runner.simulation.pool import TrainerPool
 from mmar_runner.simulation.server_child import ServerChild, ServerEnd
 from mmar_runner.simulation.settings import check_settings, known_key
 from mmar_runner.storage.atomic import translated
+from mmar_runner.storage.durability import Durability
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -85,6 +88,7 @@ async def simulate(
         MmarRunnerError: A session could not go on.
     """
     check_settings(settings)
+    raise_file_limit(settings.clients, settings.clients_per_round, said="--clients")
     policy = None if settings.policy is None else load_policy(settings.policy)
     with translated(settings.workspace):
         settings.workspace.mkdir(parents=True, exist_ok=True)
@@ -118,6 +122,7 @@ class _Sessions:
         pool: TrainerPool,
         failed: FailedTasks,
     ) -> None:
+        self._arrivals = Arrivals()
         self._names = names
         self._settings_of = settings_of
         self._plugins = plugins
@@ -158,10 +163,9 @@ class _Sessions:
         await asyncio.gather(*tasks)
 
     async def _session(self, name: str) -> None:
-        observer = self._failed.of(name)
-        await run_session(
-            self._settings_of(name), self._plugins, observer, self._stop, children=self._pool
-        )
+        async with self._arrivals.turn(self._failed.of(name)) as observer:
+            settings = self._settings_of(name)
+            await run_session(settings, self._plugins, observer, self._stop, children=self._pool)
 
 
 def _session(
@@ -172,8 +176,9 @@ def _session(
     name: str,
 ) -> SessionSettings:
     """Return what a client's session is started with."""
+    spec = specs[name]
     session = SessionSettings(
-        spec=specs[name],
+        spec=spec,
         target=target,
         name=name,
         workspace=settings.workspace / "clients" / name,
@@ -181,9 +186,11 @@ def _session(
         allow_expressions=settings.allow_byoc,
         plugins_dir=settings.plugins_dir,
         task_timeout=settings.task_timeout,
-        filter_key=known_key(settings, specs[name], name),
+        filter_key=known_key(settings, spec, name),
         memory_limit_bytes=settings.memory_limit_bytes,
         synthetic=settings.synthetic,
+        durable=settings.durability is Durability.FULL,
+        held_above=True,
     )
     # Nobody else is told of what fails: it is this machine's own.
     if policy is None:

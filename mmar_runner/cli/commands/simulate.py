@@ -26,11 +26,11 @@ from mmar_runner.cli.output import echo_hint, echo_json, json_option, say
 from mmar_runner.cli.starting.signals import stop_on_signals
 from mmar_runner.cli.starting.validated import checked, parse_settings
 from mmar_runner.cli.views.progress import make_observer
-from mmar_runner.errors import MmarUnreadableError
 from mmar_runner.federation.run_status import RunStatus
 from mmar_runner.hooks import load_plugins
 from mmar_runner.simulation.run import SimulationOutcome, simulate
 from mmar_runner.simulation.settings import SimulationSettings, check_settings
+from mmar_runner.simulation.specs import ClientSpecs
 from mmar_runner.storage.durability import Durability
 from mmar_runner.storage.memory import settle_memory
 
@@ -124,8 +124,8 @@ def command(
     context.exit(outcome.status.exit_code)
 
 
-def _specs(settings: SimulationSettings, plugins: LoadedPlugins) -> dict[str, MmarSpec]:
-    """Return the MMAR as each client sees it; it is checked once."""
+def _specs(settings: SimulationSettings, plugins: LoadedPlugins) -> ClientSpecs:
+    """Check the MMAR, once, and return it as each client sees it."""
     # What the numbers of clients are in the MMAR: the findings may be about them.
     also = "".join(f" --set {name}={value}" for name, value in settings.numbers.items())
     validation = checked(
@@ -137,14 +137,7 @@ def _specs(settings: SimulationSettings, plugins: LoadedPlugins) -> dict[str, Mm
         unasked=settings.numbers.keys() - settings.variables.keys(),
         asked=settings.asked,
     )
-    specs = {}
-    for name in settings.names:
-        spec = validation.spec_for(name)
-        if spec is None:
-            msg = f"{settings.mmar} cannot be read as an MMAR"
-            raise MmarUnreadableError(msg)
-        specs[name] = spec
-    return specs
+    return ClientSpecs(validation, settings.names)
 
 
 async def _simulate(
