@@ -197,7 +197,10 @@ class ClientRegistry:
 
     def restore(self, clients: Iterable[Client]) -> None:
         """Take in clients that an earlier server process had registered."""
-        self._clients.update({client.name: client for client in clients})
+        before, restored = self.lease_seconds, list(clients)
+        self._clients.update({client.name: client for client in restored})
+        for client in restored:  # so many come back that each has a longer lease
+            client.deadline += self.lease_seconds - before
 
     def known(self, name: str) -> Client | None:
         """Return who had a name last, present or not; None if nobody had, or long ago."""
