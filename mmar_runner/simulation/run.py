@@ -26,6 +26,7 @@ from mmar_runner.simulation.job import Job
 from mmar_runner.simulation.pool import TrainerPool
 from mmar_runner.simulation.server_child import ServerChild, ServerEnd
 from mmar_runner.simulation.settings import check_settings, known_key
+from mmar_runner.simulation.trainer_host import TrainerHost
 from mmar_runner.storage.atomic import translated
 from mmar_runner.storage.durability import Durability
 
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from mmar_runner.interfaces.observer import Observer
     from mmar_runner.mmar.spec import MmarSpec
     from mmar_runner.security.policy.site_policy import SitePolicy
+    from mmar_runner.simulation.pool import Host
     from mmar_runner.simulation.settings import SimulationSettings
 
 #: The longest path of a Unix socket that every system accepts, in bytes.
@@ -53,8 +55,8 @@ class SimulationOutcome:
         run_folder: Where the run's files lie.
         summary: What its ``summary.json`` says.
         hint: Where to look if it failed, or empty.
-        trainer_peak_bytes: The most memory that a trainer's process took, in a dry run; None if
-            that is not known.
+        trainer_peak_bytes: The most memory that a trainer's process took; None if that is not
+            known.
     """
 
     status: RunStatus
@@ -84,6 +86,7 @@ async def simulate(
     Raises:
         UsageError: The settings, or the policy, make no sense; nothing was started.
         NotAuthorizedError: The MMAR brings code that is not accepted; likewise.
+        UsageError: RAY_MISSING or RAY_ADDRESS, see `RayCluster.begin`; likewise.
         RunFailedError: The server could not begin.
         MmarRunnerError: A session could not go on.
     """
@@ -102,13 +105,33 @@ async def simulate(
         failed = FailedTasks(observer)
         server = await ServerChild.start(job, failed)
         stack.push_async_callback(server.close)
-        pool = TrainerPool(settings.names, settings.children, settings.workspace / "logs")
-        stack.push_async_callback(pool.close)
+        pool = await _pool(settings, stack)
         sessions = _Sessions(settings.names, session_of, plugins, pool, failed)
         end = await sessions.beside(server, stop)
-        peak = await pool.peak_bytes() if settings.synthetic else None
+        peak = await pool.peak_bytes()
     summary = json.loads((end.run_folder / "summary.json").read_bytes())
     return SimulationOutcome(end.status, end.reason, end.run_folder, summary, end.hint, peak)
+
+
+async def _pool(settings: SimulationSettings, stack: AsyncExitStack) -> TrainerPool:
+    """Return where trainers live; it ends with the stack."""
+    logs = settings.workspace / "logs"
+    size = settings.children
+    hosts: list[Host]
+    if settings.backend == "ray":
+        # Deferred: only this backend needs what it brings.
+        from mmar_runner.simulation.ray_cluster import RayCluster  # noqa: PLC0415
+        from mmar_runner.simulation.ray_host import RayHost  # noqa: PLC0415
+
+        cluster = await RayCluster.begin(settings.ray_address, size)
+        stack.push_async_callback(cluster.end)
+        size = min(settings.clients, settings.pool_size or cluster.workers)
+        hosts = [RayHost(cluster, logs / f"trainers_{index}.log") for index in range(size)]
+    else:
+        hosts = [TrainerHost(logs / f"trainers_{index}.log") for index in range(size)]
+    pool = TrainerPool(settings.names, hosts, logs)
+    stack.push_async_callback(pool.close)
+    return pool
 
 
 class _Sessions:
