@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from mmar_runner.client.session import run_session
 from mmar_runner.client.settings import SessionSettings
 from mmar_runner.client.tasks.component_specs import check_components
+from mmar_runner.interfaces.observer import Observation, Topic
 from mmar_runner.security.policy.site_policy import load_policy
 from mmar_runner.security.redaction import Redaction
 from mmar_runner.server.file_limit import raise_file_limit
@@ -102,10 +103,10 @@ async def simulate(
         job = Job(settings, f"unix:{sockets}/server", logging.getLogger().getEffectiveLevel())
         session_of = partial(_session, settings, specs, policy, job.listen)
         check_components(session_of(settings.names[0]), plugins.registry)
+        pool = await _pool(settings, observer, stack)
         failed = FailedTasks(observer)
         server = await ServerChild.start(job, failed)
         stack.push_async_callback(server.close)
-        pool = await _pool(settings, stack)
         sessions = _Sessions(settings.names, session_of, plugins, pool, failed)
         end = await sessions.beside(server, stop)
         peak = await pool.peak_bytes()
@@ -113,7 +114,9 @@ async def simulate(
     return SimulationOutcome(end.status, end.reason, end.run_folder, summary, end.hint, peak)
 
 
-async def _pool(settings: SimulationSettings, stack: AsyncExitStack) -> TrainerPool:
+async def _pool(
+    settings: SimulationSettings, observer: Observer, stack: AsyncExitStack
+) -> TrainerPool:
     """Return where trainers live; it ends with the stack."""
     logs = settings.workspace / "logs"
     size = settings.children
@@ -123,6 +126,8 @@ async def _pool(settings: SimulationSettings, stack: AsyncExitStack) -> TrainerP
         from mmar_runner.simulation.ray_cluster import RayCluster  # noqa: PLC0415
         from mmar_runner.simulation.ray_host import RayHost  # noqa: PLC0415
 
+        place = settings.ray_address or "this machine"
+        observer.observe(Observation(Topic.WAITING, {"message": f"Ray on {place} to begin"}))
         cluster = await RayCluster.begin(settings.ray_address, size)
         stack.push_async_callback(cluster.end)
         size = min(settings.clients, settings.pool_size or cluster.workers)
