@@ -12,6 +12,7 @@ import logging
 import os
 import secrets
 import shutil
+import socket
 import tempfile
 from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 _MODELS: Final = 4
 #: Calls that a worker takes at once: one task, and questions about its memory.
 _AT_ONCE: Final = 4
+#: How long a cluster may take to let this machine call it, in seconds.
+_ANSWER_SECONDS: Final = 10.0
 _MEND: Final = "pip install 'mmar-runner[ray]'"
 #: What Ray is told before it is imported. Nothing of use is reported to anybody.
 _ALWAYS: Final = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_LOG_TO_STDERR": "0"}
@@ -169,14 +172,26 @@ class RayCluster:
             )
         else:
             try:
+                _require_somebody(self._address)
                 ray.init(self._address, **quiet)
-            except (ConnectionError, ValueError) as error:
+            except (OSError, ValueError) as error:
                 msg = f"there is no Ray cluster at {self._address}"
                 hint = "start this machine as a node of it: ray start --address HOST:PORT"
                 raise UsageError(msg, reason="RAY_ADDRESS", hint=hint) from error
         self._ray = ray
         self.errors = (ray.exceptions.RayError,)
         self.workers = max(1, int(ray.cluster_resources().get("CPU", 0)))
+
+
+def _require_somebody(address: str) -> None:
+    """Raise at once if nobody listens at ``host:port``: Ray would ask for minutes.
+
+    Raises:
+        OSError: Nobody does.
+        ValueError: It is no address.
+    """
+    host, _, port = address.rpartition(":")
+    socket.create_connection((host.strip("[]"), int(port)), _ANSWER_SECONDS).close()
 
 
 def _imported() -> Any:
