@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import ipaddress
 import logging
 import os
 import secrets
@@ -34,14 +35,16 @@ if TYPE_CHECKING:
 _MODELS: Final = 4
 #: Calls that a worker takes at once: one task, and questions about its memory.
 _AT_ONCE: Final = 4
+#: Neither Ray's log nor its workers' goes where the simulation speaks.
+_QUIET: Final[dict[str, Any]] = {"log_to_driver": False, "configure_logging": False}
 #: How long a cluster may take to let this machine call it, in seconds.
 _ANSWER_SECONDS: Final = 10.0
 _MEND: Final = "pip install 'mmar-runner[ray]'"
 #: What Ray is told before it is imported. Nothing of use is reported to anybody.
 _ALWAYS: Final = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_LOG_TO_STDERR": "0"}
-#: A cluster of this machine's own listens on loopback alone (Ray's name for that is older than
-#: what it does), and to whoever has a token that only this simulation's processes are given.
-_OWN: Final = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_AUTH_MODE": "token"}
+#: Lets Ray take 127.0.0.1 for what it is (the name is older than what it does): otherwise it puts
+#: the machine's address in its place, and listens to everybody.
+_ON_LOOPBACK: Final = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 
 
 class RayCluster:
@@ -156,42 +159,49 @@ class RayCluster:
     def _begin(self) -> None:
         os.environ.update(_ALWAYS)
         if self._address is None:
-            os.environ.update(_OWN, RAY_AUTH_TOKEN=secrets.token_hex(32))
-        ray = _imported()
-        logging.getLogger("ray").setLevel(logging.ERROR)
-        quiet = {"log_to_driver": False, "configure_logging": False}
-        if self._address is None:
-            self._scratch = tempfile.mkdtemp(prefix="mmar-")
-            ray.init(
-                "local",
-                num_cpus=self._processes,
-                include_dashboard=False,
-                _node_ip_address="127.0.0.1",
-                _temp_dir=self._scratch,
-                **quiet,
-            )
+            token = secrets.token_hex(32)  # which only this simulation's processes are given
+            os.environ.update(_ON_LOOPBACK, RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=token)
+            self._ray = self._own(_imported())
         else:
-            try:
-                _require_somebody(self._address)
-                ray.init(self._address, **quiet)
-            except (OSError, ValueError) as error:
-                msg = f"there is no Ray cluster at {self._address}"
-                hint = "start this machine as a node of it: ray start --address HOST:PORT"
-                raise UsageError(msg, reason="RAY_ADDRESS", hint=hint) from error
-        self._ray = ray
-        self.errors = (ray.exceptions.RayError,)
-        self.workers = max(1, int(ray.cluster_resources().get("CPU", 0)))
+            self._ray = self._joined(self._address)
+        self.errors = (self._ray.exceptions.RayError,)
+        self.workers = max(1, int(self._ray.cluster_resources().get("CPU", 0)))
+
+    def _own(self, ray: Any) -> Any:
+        self._scratch = tempfile.mkdtemp(prefix="mmar-")
+        ray.init(
+            "local",
+            num_cpus=self._processes,
+            include_dashboard=False,
+            _node_ip_address="127.0.0.1",
+            _temp_dir=self._scratch,
+            **_QUIET,
+        )
+        return ray
+
+    def _joined(self, address: str) -> Any:
+        try:
+            if _peer(address).is_loopback:
+                os.environ.update(_ON_LOOPBACK)
+            ray = _imported()
+            ray.init(address, **_QUIET)
+        except (OSError, ValueError) as error:
+            msg = f"there is no Ray cluster at {address}"
+            hint = "start this machine as a node of it: ray start --address HOST:PORT"
+            raise UsageError(msg, reason="RAY_ADDRESS", hint=hint) from error
+        return ray
 
 
-def _require_somebody(address: str) -> None:
-    """Raise at once if nobody listens at ``host:port``: Ray would ask for minutes.
+def _peer(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """Return who listens at ``host:port``; asked where nobody does, Ray would try for minutes.
 
     Raises:
         OSError: Nobody does.
         ValueError: It is no address.
     """
     host, _, port = address.rpartition(":")
-    socket.create_connection((host.strip("[]"), int(port)), _ANSWER_SECONDS).close()
+    with socket.create_connection((host.strip("[]"), int(port)), _ANSWER_SECONDS) as found:
+        return ipaddress.ip_address(found.getpeername()[0])
 
 
 def _imported() -> Any:
@@ -201,6 +211,7 @@ def _imported() -> Any:
     except ImportError as error:
         msg = "--backend ray needs Ray, which is not installed"
         raise UsageError(msg, reason="RAY_MISSING", hint=_MEND) from error
+    logging.getLogger("ray").setLevel(logging.ERROR)
     return ray
 
 

@@ -142,7 +142,7 @@ class RayHost:
     def _take(self, answer: Answer, spec: ChildSpec, params: Mapping[str, Any]) -> None:
         """Write what came back to where it belongs."""
         answer.workspace.apply(Path(spec.context.workspace))
-        if answer.log:
+        if answer.log or answer.error is not None:  # whose sentence names it
             with translated(self._log):
                 self._log.parent.mkdir(parents=True, exist_ok=True)
                 with self._log.open("ab") as file:

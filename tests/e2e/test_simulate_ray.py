@@ -186,8 +186,6 @@ def test_a_cluster_that_is_there_is_used_and_left(start, stack, tmp_path):
             break
     mmar = MmarBuilder().trainer("EchoTrainer", noise=0.5).write(tmp_path)
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in own.items():
-            patch.setenv(name, value)
         patch.setenv("HOME", str(tmp_path))
         program = start(mmar, "--clients", "3", "--ray-address", f"127.0.0.1:{port}")
     local = start(mmar, "--clients", "3", workspace="local", backend="local")

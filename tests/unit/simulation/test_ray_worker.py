@@ -27,7 +27,7 @@ class Travels(ClientTrainer):
         order = task.model.read_text()
         count = self.context.workspace / "count"
         before = len(count.read_text()) if count.exists() else 0
-        count.write_text("x" * (before + 1))
+        count.write_text("n" * (before + 1))
         if order == "exit":
             os._exit(7)
         if order == "hang":
@@ -102,14 +102,14 @@ async def test_everything_travels_as_bytes(worker, tmp_path):
     assert steps[0] == ("step", 1, 2)
     assert first.result["metrics"] == {"told": 2.0}
     assert first.files == {"update": b"hello site-1 0", "new_state": {"kept": b"k"}}
-    assert dict(first.workspace.written) == {"count": b"x"}
+    assert dict(first.workspace.written) == {"count": b"n"}
     assert second.files == {"update": b"hello site-1 1", "new_state": {"kept": b"kk"}}
     assert not (tmp_path / "here").exists()
     assert (await worker.peak_bytes()) > 1 << 20
 
 
 async def test_a_workspace_of_before_comes_along(worker, tmp_path):
-    _, told = await answer(worker, asked(tmp_path, workspace={"count": b"xxx"}))
+    _, told = await answer(worker, asked(tmp_path, workspace={"count": b"nnn"}))
     assert told.files["update"] == b"hello site-1 3"
 
 
@@ -130,7 +130,7 @@ async def test_a_failure_is_the_same_error_at_the_other_end(worker, tmp_path, or
     assert said in error.message
     assert str(log) in error.hint
     assert told.place not in error.hint
-    assert dict(told.workspace.written) == {"count": b"x"}  # its attempts count all the same
+    assert dict(told.workspace.written) == {"count": b"n"}  # its attempts count all the same
     after = asked(tmp_path, workspace=None)
     _, told = await answer(worker, after)
     assert told.files["update"] == b"hello site-1 1"
