@@ -8,12 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import ipaddress
-import logging
-import os
-import secrets
 import shutil
-import socket
 import tempfile
 from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from mmar_runner import __version__
 from mmar_runner.errors import ChildDiedError, UsageError
 from mmar_runner.simulation.parcels import pack
+from mmar_runner.simulation.ray_starting import joined, started
 from mmar_runner.simulation.ray_worker import RayWorker
 from mmar_runner.waiting.threads import in_thread
 
@@ -35,16 +31,6 @@ if TYPE_CHECKING:
 _MODELS: Final = 4
 #: Calls that a worker takes at once: one task, and questions about its memory.
 _AT_ONCE: Final = 4
-#: Neither Ray's log nor its workers' goes where the simulation speaks.
-_QUIET: Final[dict[str, Any]] = {"log_to_driver": False, "configure_logging": False}
-#: How long a cluster may take to let this machine call it, in seconds.
-_ANSWER_SECONDS: Final = 10.0
-_MEND: Final = "pip install 'mmar-runner[ray]'"
-#: What Ray is told before it is imported. Nothing of use is reported to anybody.
-_ALWAYS: Final = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_LOG_TO_STDERR": "0"}
-#: Lets Ray take 127.0.0.1 for what it is (the name is older than what it does): otherwise it puts
-#: the machine's address in its place, and listens to everybody.
-_ON_LOOPBACK: Final = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 
 
 class RayCluster:
@@ -157,62 +143,13 @@ class RayCluster:
         return await asyncio.get_running_loop().run_in_executor(self._thread, call)
 
     def _begin(self) -> None:
-        os.environ.update(_ALWAYS)
         if self._address is None:
-            token = secrets.token_hex(32)  # which only this simulation's processes are given
-            os.environ.update(_ON_LOOPBACK, RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=token)
-            self._ray = self._own(_imported())
+            self._scratch = tempfile.mkdtemp(prefix="mmar-")
+            self._ray = started(self._processes, self._scratch)
         else:
-            self._ray = self._joined(self._address)
+            self._ray = joined(self._address)
         self.errors = (self._ray.exceptions.RayError,)
         self.workers = max(1, int(self._ray.cluster_resources().get("CPU", 0)))
-
-    def _own(self, ray: Any) -> Any:
-        self._scratch = tempfile.mkdtemp(prefix="mmar-")
-        ray.init(
-            "local",
-            num_cpus=self._processes,
-            include_dashboard=False,
-            _node_ip_address="127.0.0.1",
-            _temp_dir=self._scratch,
-            **_QUIET,
-        )
-        return ray
-
-    def _joined(self, address: str) -> Any:
-        try:
-            if _peer(address).is_loopback:
-                os.environ.update(_ON_LOOPBACK)
-            ray = _imported()
-            ray.init(address, **_QUIET)
-        except (OSError, ValueError) as error:
-            msg = f"there is no Ray cluster at {address}"
-            hint = "start this machine as a node of it: ray start --address HOST:PORT"
-            raise UsageError(msg, reason="RAY_ADDRESS", hint=hint) from error
-        return ray
-
-
-def _peer(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
-    """Return who listens at ``host:port``; asked where nobody does, Ray would try for minutes.
-
-    Raises:
-        OSError: Nobody does.
-        ValueError: It is no address.
-    """
-    host, _, port = address.rpartition(":")
-    with socket.create_connection((host.strip("[]"), int(port)), _ANSWER_SECONDS) as found:
-        return ipaddress.ip_address(found.getpeername()[0])
-
-
-def _imported() -> Any:
-    try:
-        import ray  # noqa: PLC0415 - it need not be installed, and takes a second
-        import ray.exceptions  # noqa: PLC0415
-    except ImportError as error:
-        msg = "--backend ray needs Ray, which is not installed"
-        raise UsageError(msg, reason="RAY_MISSING", hint=_MEND) from error
-    logging.getLogger("ray").setLevel(logging.ERROR)
-    return ray
 
 
 def _folders(spec: ChildSpec) -> dict[str, Path]:

@@ -10,14 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from mmar_runner.errors import (
     ChildDiedError,
-    MmarRunnerError,
-    TaskError,
-    TaskFailedError,
-    TaskStalledError,
-    TaskTimeoutError,
 )
 from mmar_runner.simulation.parcels import pack, unpack
-from mmar_runner.simulation.ray_worker import Answer, Question
+from mmar_runner.simulation.ray_messages import Answer, Question, raised_error
 from mmar_runner.storage.atomic import translated
 from mmar_runner.waiting.threads import in_thread
 
@@ -84,7 +79,7 @@ class RayHost:
             self._knows.add(spec.context.client_name)
             await in_thread(self._take, answer, spec, params)
             if answer.error is not None:
-                raise _error(answer.error, answer.place, self._log)
+                raise raised_error(answer.error, answer.place, self._log)
             return answer.result
 
     async def peak_bytes(self) -> int | None:
@@ -164,27 +159,3 @@ class RayHost:
         first = (str(error).strip() or type(error).__name__).splitlines()[0]
         hint = f"what its trainers printed is in {self._log}"
         return ChildDiedError(f"the Ray worker has died: {first}", hint=hint)
-
-
-def _error(fields: Mapping[str, Any], place: str, log: Path) -> MmarRunnerError:
-    """Return the error that a worker told, with the paths of this machine."""
-    hint = fields["hint"]
-    if hint is not None:
-        hint = str(hint).replace(f"{place}/trainers.log", str(log))
-    message, reason = str(fields["message"]), str(fields["reason"])
-    error: TaskError
-    match fields["kind"]:
-        case "TaskTimeoutError":
-            error = TaskTimeoutError(message, hint=hint, reason=reason)
-        case "TaskStalledError":
-            error = TaskStalledError(message, hint=hint, reason=reason)
-        case "ChildDiedError":
-            own = bool(fields["own_words"])
-            error = ChildDiedError(message, hint=hint, reason=reason, own_words=own)
-        case _:
-            details = str(fields["details"])
-            error = TaskFailedError(message, hint=hint, reason=reason, details=details)
-            if details:
-                error.add_note(f"In the child process:\n{details.rstrip()}")
-    error.log = tuple(map(str, fields["log"]))
-    return error

@@ -11,15 +11,16 @@ from __future__ import annotations
 import asyncio
 import shutil
 import tempfile
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final
 
 from mmar_runner import __version__
 from mmar_runner.children.spec import ChildSpec
-from mmar_runner.errors import MmarRunnerError, TaskError, TaskFailedError
+from mmar_runner.errors import MmarRunnerError
 from mmar_runner.interfaces.client_trainer import tell_nobody
-from mmar_runner.simulation.parcels import Changes, Parcel, Watched, pack, unpack
+from mmar_runner.simulation.parcels import Parcel, Watched, pack, unpack
+from mmar_runner.simulation.ray_messages import Answer, Question, Said, told_error
 from mmar_runner.simulation.trainer_host import TrainerHost
 from mmar_runner.storage.atomic import translated
 from mmar_runner.waiting.threads import in_thread
@@ -29,54 +30,6 @@ if TYPE_CHECKING:
 
 #: Models that a worker keeps: a round's, and the one before it.
 _MODELS: Final = 2
-#: What a worker says: ``("step", done, total)`` any number of times, then ``("end", Answer)``.
-Said: TypeAlias = "tuple[str, int, int] | tuple[str, Answer]"
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """What is asked of one client's trainer.
-
-    Attributes:
-        spec: The trainer's specification as JSON; places in it are the worker's to find.
-        method: What is asked; ``prepare`` has it built and no more.
-        params: The question, without what travels apart.
-        timeout: Seconds that it may take, or None.
-        model: Names the model's content; empty if it takes none.
-        folders: What goes in, by the parameter that names it.
-        fetched: Parameters that name a file or a folder that comes back.
-        workspace: The client's own folder, if the worker has not got it yet.
-    """
-
-    spec: Mapping[str, Any]
-    method: str
-    params: Mapping[str, Any] = field(default_factory=dict)
-    timeout: float | None = None
-    model: str = ""
-    folders: Mapping[str, Parcel] = field(default_factory=dict)
-    fetched: Mapping[str, str] = field(default_factory=dict)
-    workspace: Parcel | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What comes of it.
-
-    Attributes:
-        result: What the trainer answered, a JSON object.
-        error: How it failed, by field of an error; or None.
-        files: What comes back, by parameter: a file's bytes, or a folder's parcel.
-        workspace: What became of the client's own folder.
-        log: What the child has printed since the last answer.
-        place: How paths on this worker begin, for whoever reads a sentence with one.
-    """
-
-    result: Mapping[str, Any]
-    error: Mapping[str, Any] | None
-    files: Mapping[str, Any]
-    workspace: Changes
-    log: bytes
-    place: str
 
 
 class RayWorker:
@@ -141,7 +94,7 @@ class RayWorker:
             result = await self._ask(question, place, steps)
             files = await in_thread(_fetched, question, place)
         except MmarRunnerError as failure:
-            error = _told(failure)
+            error = told_error(failure)
         changes = await in_thread(self._workspaces[client].changes)
         log = await in_thread(self._new_log)
         return Answer(result, error, files, changes, log, str(self._folder))
@@ -230,16 +183,3 @@ def _fetched(question: Question, place: Path) -> dict[str, Any]:
             with translated(path):
                 found[name] = path.read_bytes()
     return found
-
-
-def _told(error: MmarRunnerError) -> dict[str, Any]:
-    """Return an error as fields; what it notes beside its message is made of them again."""
-    return {
-        "kind": type(error).__name__,
-        "message": error.message,
-        "hint": error.hint,
-        "reason": error.reason,
-        "details": error.details if isinstance(error, TaskFailedError) else "",
-        "log": error.log if isinstance(error, TaskError) else (),
-        "own_words": isinstance(error, TaskError) and error.own_words,
-    }

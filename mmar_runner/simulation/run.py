@@ -14,25 +14,24 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from mmar_runner.client.session import run_session
 from mmar_runner.client.settings import SessionSettings
 from mmar_runner.client.tasks.component_specs import check_components
 from mmar_runner.interfaces.observer import Observation, Topic
 from mmar_runner.security.policy.site_policy import load_policy
 from mmar_runner.security.redaction import Redaction
 from mmar_runner.server.file_limit import raise_file_limit
-from mmar_runner.simulation.arrivals import Arrivals
 from mmar_runner.simulation.failed_tasks import FailedTasks
 from mmar_runner.simulation.job import Job
 from mmar_runner.simulation.pool import TrainerPool
-from mmar_runner.simulation.server_child import ServerChild, ServerEnd
+from mmar_runner.simulation.server_child import ServerChild
+from mmar_runner.simulation.sessions import Sessions
 from mmar_runner.simulation.settings import check_settings, known_key
 from mmar_runner.simulation.trainer_host import TrainerHost
 from mmar_runner.storage.atomic import translated
 from mmar_runner.storage.durability import Durability
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from mmar_runner.federation.run_status import RunStatus
     from mmar_runner.hooks import LoadedPlugins
@@ -107,7 +106,7 @@ async def simulate(
         failed = FailedTasks(observer)
         server = await ServerChild.start(job, failed)
         stack.push_async_callback(server.close)
-        sessions = _Sessions(settings.names, session_of, plugins, pool, failed)
+        sessions = Sessions(settings.names, session_of, plugins, pool, failed)
         end = await sessions.beside(server, stop)
         peak = await pool.peak_bytes()
     summary = json.loads((end.run_folder / "summary.json").read_bytes())
@@ -137,63 +136,6 @@ async def _pool(
     pool = TrainerPool(settings.names, hosts, logs)
     stack.push_async_callback(pool.close)
     return pool
-
-
-class _Sessions:
-    """All sessions of a simulation, as tasks of this process."""
-
-    def __init__(
-        self,
-        names: list[str],
-        settings_of: Callable[[str], SessionSettings],
-        plugins: LoadedPlugins,
-        pool: TrainerPool,
-        failed: FailedTasks,
-    ) -> None:
-        self._arrivals = Arrivals()
-        self._names = names
-        self._settings_of = settings_of
-        self._plugins = plugins
-        self._pool = pool
-        self._failed = failed
-        self._stop = asyncio.Event()
-
-    async def beside(self, server: ServerChild, stop: asyncio.Event) -> ServerEnd:
-        """Run until the server has ended; stop it if told so, or if a session fails."""
-        stopping = asyncio.create_task(stop.wait())
-        ending = asyncio.create_task(server.ended())
-        sessions = asyncio.create_task(self._run(server))
-        try:
-            waiting = {stopping, ending, sessions}
-            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-            if not ending.done() and sessions.done() and sessions.exception() is None:
-                # All have been told that the run is over; the server settles its files.
-                await asyncio.wait({stopping, ending}, return_when=asyncio.FIRST_COMPLETED)
-            server.stop()
-            if sessions.done() and sessions.exception() is not None:
-                await sessions
-            return await ending
-        finally:
-            self._stop.set()
-            stopping.cancel()
-            ending.cancel()
-            await asyncio.gather(stopping, ending, sessions, return_exceptions=True)
-
-    async def _run(self, server: ServerChild) -> None:
-        await server.listening.wait()
-        tasks = [asyncio.create_task(self._session(name)) for name in self._names]
-        try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
-        finally:
-            self._stop.set()  # if one cannot go on, the others leave
-            await asyncio.wait(tasks)
-        # The first failure is raised; the others, of the same cause as a rule, are let go.
-        await asyncio.gather(*tasks)
-
-    async def _session(self, name: str) -> None:
-        async with self._arrivals.turn(self._failed.of(name)) as observer:
-            settings = self._settings_of(name)
-            await run_session(settings, self._plugins, observer, self._stop, children=self._pool)
 
 
 def _session(

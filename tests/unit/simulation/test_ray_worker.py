@@ -10,10 +10,10 @@ import pytest
 
 from mmar_runner.children.spec import ChildContext, ChildSpec
 from mmar_runner.errors import ChildDiedError, TaskFailedError, TaskTimeoutError, UsageError
-from mmar_runner.simulation import ray_host
 from mmar_runner.simulation.parcels import pack
 from mmar_runner.simulation.ray_cluster import RayCluster
-from mmar_runner.simulation.ray_worker import Question, RayWorker
+from mmar_runner.simulation.ray_messages import Question, raised_error
+from mmar_runner.simulation.ray_worker import RayWorker
 
 CODE = """
 import os, threading
@@ -124,7 +124,7 @@ async def test_a_workspace_of_before_comes_along(worker, tmp_path):
 async def test_a_failure_is_the_same_error_at_the_other_end(worker, tmp_path, order, kind, said):
     _, told = await answer(worker, asked(tmp_path, model=order.decode(), timeout=3), order)
     log = tmp_path / "logs" / "trainers_0.log"
-    error = ray_host._error(told.error, told.place, log)
+    error = raised_error(told.error, told.place, log)
 
     assert type(error) is kind
     assert said in error.message
