@@ -7,6 +7,7 @@ A host is a child of this process, or a worker of a Ray cluster.
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -15,7 +16,7 @@ from mmar_runner.client.tasks.training import task_params, train_result
 from mmar_runner.errors import MmarRunnerError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from mmar_runner.children.spec import ChildSpec
@@ -41,6 +42,7 @@ class Host(Protocol):
         timeout: float | None,
         *,
         told: Progress | None = None,
+        begins: Callable[[], None] | None = None,
     ) -> Mapping[str, Any]:
         """Have one client's trainer do something; see `TrainerHost.ask`."""
         ...
@@ -117,6 +119,7 @@ class _PooledTrainer:
         self._spec = spec
         self._timeout = timeout
         self._preparing: asyncio.Task[None] | None = None
+        self.waited = 0.0
 
     def prepare(self) -> None:
         """Begin to have the trainer built, if it is the first in its child.
@@ -135,9 +138,16 @@ class _PooledTrainer:
                 the process ended.
         """
         await self._prepared()
+        asked = time.monotonic()
+
+        def begins() -> None:
+            self.waited = time.monotonic() - asked
+
         params, told = task_params(task), task.progress
         return train_result(
-            await self._host.ask(self._spec, "train", params, self._timeout, told=told)
+            await self._host.ask(
+                self._spec, "train", params, self._timeout, told=told, begins=begins
+            )
         )
 
     async def ask(self, method: str, params: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -17,7 +17,7 @@ from mmar_runner.storage.atomic import translated
 from mmar_runner.waiting.threads import in_thread
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from mmar_runner.children.spec import ChildSpec
     from mmar_runner.interfaces.client_trainer import Progress
@@ -62,6 +62,7 @@ class RayHost:
         timeout: float | None,
         *,
         told: Progress | None = None,
+        begins: Callable[[], None] | None = None,
     ) -> Mapping[str, Any]:
         """Have one client's trainer do something; see `TrainerHost.ask`.
 
@@ -69,6 +70,8 @@ class RayHost:
             TaskError: It did not succeed, or the worker has died.
         """
         async with self._turn:
+            if begins is not None:
+                begins()
             self._worker = self._worker or await self._cluster.worker(spec)
             question = await in_thread(self._question, spec, method, params, timeout)
             model = await self._cluster.model(params[_MODEL]) if _MODEL in params else None

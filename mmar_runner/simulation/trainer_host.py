@@ -12,7 +12,7 @@ from mmar_runner.children.process import ChildProcess
 from mmar_runner.errors import MmarRunnerError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from mmar_runner.children.spec import ChildSpec
@@ -52,6 +52,7 @@ class TrainerHost:
         timeout: float | None,
         *,
         told: Progress | None = None,
+        begins: Callable[[], None] | None = None,
     ) -> Mapping[str, Any]:
         """Have one client's trainer do something; clients of one child take turns.
 
@@ -61,12 +62,15 @@ class TrainerHost:
             params: The question, a JSON object.
             timeout: Seconds that it may take once it has its turn, or None.
             told: Hears of its steps. Only who listens has it given up when they stop coming.
+            begins: Called when it has its turn.
 
         Raises:
             TaskError: It did not succeed.
         """
         # A turn is waited for here and not in the child, where the limit would run.
         async with self._turn:
+            if begins is not None:
+                begins()
             child = await self._ready(spec, timeout)
             asked = {**params, "client": spec.context.client_name}
             stall = None if told is None else spec.stall_seconds

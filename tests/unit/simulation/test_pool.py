@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,8 @@ class Counts(ClientTrainer):
         order = task.model.read_text()
         if order == "exit":
             os._exit(7)
+        if order == "slow":
+            threading.Event().wait(0.5)
         if order == "hang":
             threading.Event().wait()
         if order == "raise":
@@ -96,6 +99,15 @@ async def test_clients_keep_their_child_and_their_trainer(pool, tmp_path):
     assert [told[:2] for told in second] == [["a", "2"], ["b", "2"], ["c", "2"]]
     assert [told[2] for told in first] == [told[2] for told in second]
     assert first[0][2] == first[2][2] != first[1][2]
+
+
+async def test_waiting_for_a_turn_is_no_work(pool, tmp_path):
+    one, other = pool(["a", "b"], 1)
+    (tmp_path / "there").mkdir()
+    await train(one, tmp_path)
+    await asyncio.gather(train(one, tmp_path, "slow"), train(other, tmp_path / "there", "slow"))
+
+    assert other.waited >= 0.5 > one.waited
 
 
 async def test_a_child_that_dies_costs_one_task(pool, tmp_path):
