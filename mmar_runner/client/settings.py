@@ -63,6 +63,10 @@ class SessionSettings:
         combines: Whether the session is a combiner's: it sends sums of what comes from below, and
             its MMAR was validated with its server part.
         serves_at: Where a combiner's clients call it, ``host:port``; empty for a client.
+        durable: Whether the session's key, and what its trainer keeps, survive the machine's death:
+            they are on the disk before they count.
+        held_above: Whether the folder lies in one that the server of the same program holds, so
+            that nobody else works in it: a simulation's. A lock of its own is an open file.
     """
 
     spec: MmarSpec
@@ -89,6 +93,8 @@ class SessionSettings:
     synthetic: bool = False
     combines: bool = False
     serves_at: str = ""
+    durable: bool = True
+    held_above: bool = False
 
     @property
     def task_name(self) -> str:

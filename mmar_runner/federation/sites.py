@@ -61,6 +61,8 @@ class Sites:
             present: Who is there.
             places: How many clients there may be.
         """
+        if not self.known and not self.admitted:
+            return len(present) < places  # asked of every client of thousands
         if self.of(client) not in self.of_all(present):
             return len(present) < places
         return len(present) + len(self.absent(present)) < places

@@ -106,7 +106,12 @@ def assemble(
     aggregation = make_aggregation(settings, components, opened, updates, sites=sites)
     assignments = Assignments()
     lease = min(server.heart_beat_timeout, _LEASE_SECONDS)
-    registry = ClientRegistry(max_clients=server.max_num_clients, lease_seconds=lease, sites=sites)
+    registry = ClientRegistry(
+        max_clients=server.max_num_clients,
+        lease_seconds=lease,
+        longest_lease=server.heart_beat_timeout,
+        sites=sites,
+    )
     rule = components.aggregator
     exchange = ExchangeDesk(
         rule if isinstance(rule, ExchangeHandler) else None,

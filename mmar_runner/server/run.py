@@ -51,7 +51,8 @@ async def run_server(
         RunStoppedError: It was asked to stop before the run had begun.
         MmarRunnerError: The run cannot begin.
     """
-    connections = raise_file_limit(settings.server.max_num_clients)
+    server = settings.server
+    connections = raise_file_limit(server.max_num_clients, server.clients_per_round)
     workspace = Workspace(settings.workspace, durable=settings.durable)
     with workspace.locked():
         require_free(settings.listen)  # a refused start leaves no run behind

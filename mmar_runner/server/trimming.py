@@ -18,6 +18,9 @@ _WORTH_BYTES: Final = 24 << 20
 _NEWS_BYTES: Final = 4 << 20
 #: Seconds after which what was in use at the last trim may be free by now.
 _AGAIN_SECONDS: Final = 10.0
+#: The least time between two trims, in durations of the last: one looks at every object, and
+#: nothing else happens meanwhile.
+_PACE: Final = 50.0
 
 
 class Trimmer:
@@ -38,15 +41,18 @@ class Trimmer:
         self._rss, self._trim, self._now = rss, trim, now
         self._least = self._last = rss()
         self._trimmed_at = now()
+        self._took = 0.0
 
     def look(self) -> None:
         """Trim if it is worth it."""
         size, now = self._rss(), self._now()
         news = size >= self._last + _NEWS_BYTES or now >= self._trimmed_at + _AGAIN_SECONDS
-        if size < self._least + _WORTH_BYTES or not news:
+        soon = now < self._trimmed_at + _PACE * self._took
+        if size < self._least + _WORTH_BYTES or not news or soon:
             return
         self._trim()
-        self._trimmed_at = now
+        self._trimmed_at = self._now()
+        self._took = self._trimmed_at - now
         self._last = self._rss()
         self._least = min(self._least, self._last)
 

@@ -14,26 +14,31 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from mmar_runner.client.session import run_session
 from mmar_runner.client.settings import SessionSettings
 from mmar_runner.client.tasks.component_specs import check_components
+from mmar_runner.interfaces.observer import Observation, Topic
 from mmar_runner.security.policy.site_policy import load_policy
 from mmar_runner.security.redaction import Redaction
+from mmar_runner.server.file_limit import raise_file_limit
 from mmar_runner.simulation.failed_tasks import FailedTasks
 from mmar_runner.simulation.job import Job
 from mmar_runner.simulation.pool import TrainerPool
-from mmar_runner.simulation.server_child import ServerChild, ServerEnd
+from mmar_runner.simulation.server_child import ServerChild
+from mmar_runner.simulation.sessions import Sessions
 from mmar_runner.simulation.settings import check_settings, known_key
+from mmar_runner.simulation.trainer_host import TrainerHost
 from mmar_runner.storage.atomic import translated
+from mmar_runner.storage.durability import Durability
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from mmar_runner.federation.run_status import RunStatus
     from mmar_runner.hooks import LoadedPlugins
     from mmar_runner.interfaces.observer import Observer
     from mmar_runner.mmar.spec import MmarSpec
     from mmar_runner.security.policy.site_policy import SitePolicy
+    from mmar_runner.simulation.pool import Host
     from mmar_runner.simulation.settings import SimulationSettings
 
 #: The longest path of a Unix socket that every system accepts, in bytes.
@@ -50,8 +55,8 @@ class SimulationOutcome:
         run_folder: Where the run's files lie.
         summary: What its ``summary.json`` says.
         hint: Where to look if it failed, or empty.
-        trainer_peak_bytes: The most memory that a trainer's process took, in a dry run; None if
-            that is not known.
+        trainer_peak_bytes: The most memory that a trainer's process took; None if that is not
+            known.
     """
 
     status: RunStatus
@@ -81,10 +86,12 @@ async def simulate(
     Raises:
         UsageError: The settings, or the policy, make no sense; nothing was started.
         NotAuthorizedError: The MMAR brings code that is not accepted; likewise.
+        UsageError: RAY_MISSING or RAY_ADDRESS, see `RayCluster.begin`; likewise.
         RunFailedError: The server could not begin.
         MmarRunnerError: A session could not go on.
     """
     check_settings(settings)
+    raise_file_limit(settings.clients, settings.clients_per_round, said="--clients")
     policy = None if settings.policy is None else load_policy(settings.policy)
     with translated(settings.workspace):
         settings.workspace.mkdir(parents=True, exist_ok=True)
@@ -95,73 +102,40 @@ async def simulate(
         job = Job(settings, f"unix:{sockets}/server", logging.getLogger().getEffectiveLevel())
         session_of = partial(_session, settings, specs, policy, job.listen)
         check_components(session_of(settings.names[0]), plugins.registry)
+        pool = await _pool(settings, observer, stack)
         failed = FailedTasks(observer)
         server = await ServerChild.start(job, failed)
         stack.push_async_callback(server.close)
-        pool = TrainerPool(settings.names, settings.children, settings.workspace / "logs")
-        stack.push_async_callback(pool.close)
-        sessions = _Sessions(settings.names, session_of, plugins, pool, failed)
+        sessions = Sessions(settings.names, session_of, plugins, pool, failed)
         end = await sessions.beside(server, stop)
-        peak = await pool.peak_bytes() if settings.synthetic else None
+        peak = await pool.peak_bytes()
     summary = json.loads((end.run_folder / "summary.json").read_bytes())
     return SimulationOutcome(end.status, end.reason, end.run_folder, summary, end.hint, peak)
 
 
-class _Sessions:
-    """All sessions of a simulation, as tasks of this process."""
+async def _pool(
+    settings: SimulationSettings, observer: Observer, stack: AsyncExitStack
+) -> TrainerPool:
+    """Return where trainers live; it ends with the stack."""
+    logs = settings.workspace / "logs"
+    size = settings.children
+    hosts: list[Host]
+    if settings.backend == "ray":
+        # Deferred: only this backend needs what it brings.
+        from mmar_runner.simulation.ray_cluster import RayCluster  # noqa: PLC0415
+        from mmar_runner.simulation.ray_host import RayHost  # noqa: PLC0415
 
-    def __init__(
-        self,
-        names: list[str],
-        settings_of: Callable[[str], SessionSettings],
-        plugins: LoadedPlugins,
-        pool: TrainerPool,
-        failed: FailedTasks,
-    ) -> None:
-        self._names = names
-        self._settings_of = settings_of
-        self._plugins = plugins
-        self._pool = pool
-        self._failed = failed
-        self._stop = asyncio.Event()
-
-    async def beside(self, server: ServerChild, stop: asyncio.Event) -> ServerEnd:
-        """Run until the server has ended; stop it if told so, or if a session fails."""
-        stopping = asyncio.create_task(stop.wait())
-        ending = asyncio.create_task(server.ended())
-        sessions = asyncio.create_task(self._run(server))
-        try:
-            waiting = {stopping, ending, sessions}
-            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-            if not ending.done() and sessions.done() and sessions.exception() is None:
-                # All have been told that the run is over; the server settles its files.
-                await asyncio.wait({stopping, ending}, return_when=asyncio.FIRST_COMPLETED)
-            server.stop()
-            if sessions.done() and sessions.exception() is not None:
-                await sessions
-            return await ending
-        finally:
-            self._stop.set()
-            stopping.cancel()
-            ending.cancel()
-            await asyncio.gather(stopping, ending, sessions, return_exceptions=True)
-
-    async def _run(self, server: ServerChild) -> None:
-        await server.listening.wait()
-        tasks = [asyncio.create_task(self._session(name)) for name in self._names]
-        try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
-        finally:
-            self._stop.set()  # if one cannot go on, the others leave
-            await asyncio.wait(tasks)
-        # The first failure is raised; the others, of the same cause as a rule, are let go.
-        await asyncio.gather(*tasks)
-
-    async def _session(self, name: str) -> None:
-        observer = self._failed.of(name)
-        await run_session(
-            self._settings_of(name), self._plugins, observer, self._stop, children=self._pool
-        )
+        place = settings.ray_address or "this machine"
+        observer.observe(Observation(Topic.WAITING, {"message": f"Ray on {place} to begin"}))
+        cluster = await RayCluster.begin(settings.ray_address, size)
+        stack.push_async_callback(cluster.end)
+        size = min(settings.clients, settings.pool_size or cluster.workers)
+        hosts = [RayHost(cluster, logs / f"trainers_{index}.log") for index in range(size)]
+    else:
+        hosts = [TrainerHost(logs / f"trainers_{index}.log") for index in range(size)]
+    pool = TrainerPool(settings.names, hosts, logs)
+    stack.push_async_callback(pool.close)
+    return pool
 
 
 def _session(
@@ -172,8 +146,9 @@ def _session(
     name: str,
 ) -> SessionSettings:
     """Return what a client's session is started with."""
+    spec = specs[name]
     session = SessionSettings(
-        spec=specs[name],
+        spec=spec,
         target=target,
         name=name,
         workspace=settings.workspace / "clients" / name,
@@ -181,9 +156,11 @@ def _session(
         allow_expressions=settings.allow_byoc,
         plugins_dir=settings.plugins_dir,
         task_timeout=settings.task_timeout,
-        filter_key=known_key(settings, specs[name], name),
+        filter_key=known_key(settings, spec, name),
         memory_limit_bytes=settings.memory_limit_bytes,
         synthetic=settings.synthetic,
+        durable=settings.durability is Durability.FULL,
+        held_above=True,
     )
     # Nobody else is told of what fails: it is this machine's own.
     if policy is None:

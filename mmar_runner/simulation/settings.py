@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from mmar_runner.errors import UsageError
 from mmar_runner.mmar.checks.case import Asked
@@ -17,6 +17,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mmar_runner.mmar.spec import MmarSpec
+
+#: Where trainers live.
+Backend: TypeAlias = Literal["local", "ray"]
+#: A cluster that is reached through a gateway: what is sent there cannot be waited for here.
+_RAY_CLIENT: Final = "ray://"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +49,8 @@ class SimulationSettings:
             None for none. Nothing leaves this machine, so nothing is hidden of what fails.
         pool_size: Trainer children; None takes one a processor, at most one a client.
         synthetic: Whether trainers and validators work on data that they make up: a dry run.
+        backend: Where trainers live: ``local``, in children of this process, or ``ray``.
+        ray_address: The Ray cluster to use, ``host:port``; None starts one here.
     """
 
     mmar: Path
@@ -64,6 +71,8 @@ class SimulationSettings:
     policy: Path | None = None
     pool_size: int | None = None
     synthetic: bool = False
+    backend: Backend = "local"
+    ray_address: str | None = None
 
     @property
     def names(self) -> list[str]:
@@ -124,6 +133,13 @@ def check_settings(settings: SimulationSettings) -> None:
         raise UsageError(msg, hint="--clients-per-round takes 1 to the number of clients")
     if settings.rounds is not None and settings.rounds < 0:
         raise UsageError("--rounds is a count and cannot be negative")
+    address = settings.ray_address
+    if address is not None and settings.backend != "ray":
+        raise UsageError("--ray-address is for Ray alone", hint="--backend ray")
+    if address is not None and address.startswith(_RAY_CLIENT):
+        msg = f"{address} is reached through a gateway, which is not enough"
+        hint = "make this machine a node (ray start --address HOST:PORT), --ray-address HOST:PORT"
+        raise UsageError(msg, hint=hint)
 
 
 #: The highest number that a round may have, as on the wire.

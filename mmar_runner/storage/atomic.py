@@ -168,13 +168,14 @@ def write_bytes_atomic(
         publish(temporary, path, durable=durable)
 
 
-def write_new(path: Path, data: bytes, *, mode: int) -> bool:
-    """Write a file that is not there yet; it is on the disk, and whole, when this returns.
+def write_new(path: Path, data: bytes, *, mode: int, durable: bool = True) -> bool:
+    """Write a file that is not there yet; it is whole, and on the disk, when this returns.
 
     Args:
         path: The file; its folder exists.
         data: The whole content.
         mode: Its permission bits, whatever the umask.
+        durable: False leaves it to the system when it comes to the disk.
 
     Returns:
         False if something had the name already; it stays as it is.
@@ -182,12 +183,13 @@ def write_new(path: Path, data: bytes, *, mode: int) -> bool:
     Raises:
         StorageError: As `write_bytes_atomic`.
     """
-    with _written(path, data, mode=mode, durable=True) as temporary, translated(path):
+    with _written(path, data, mode=mode, durable=durable) as temporary, translated(path):
         try:
             os.link(temporary, path)  # unlike a rename, it replaces nothing
         except FileExistsError:
             return False
-    sync_folder(path.parent)
+    if durable:
+        sync_folder(path.parent)
     return True
 
 

@@ -76,6 +76,7 @@ class _ObjectTrainer:
         self._trainer = trainer
         self._context = _context(spec, catalog)
         self._setting_up: asyncio.Task[None] | None = None
+        self.waited = 0.0
 
     def prepare(self) -> None:
         """Begin to set the trainer up."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import select
 import signal
 import tempfile
@@ -162,6 +163,23 @@ def test_a_simulation_that_is_killed_leaves_no_folder_for_its_socket(tmp_path):
         os.close(server)
         assert gone
         assert not list(Path(temporary).glob("mmar-*"))
+
+
+def test_more_clients_than_files_may_usually_be_open(start, tmp_path):
+    """A thousand clients failed for want of open files where a shell allows 1,024."""
+    usual, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (128, most))
+    try:
+        program = start(
+            MmarBuilder().write(tmp_path), "--clients", "150", "--clients-per-round", "3"
+        )
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (usual, most))
+
+    assert program.wait() == 0, program.stderr
+    told = summary(tmp_path)
+    assert [len(entry["contributions"]) for entry in told["rounds"]] == [3, 3]
+    assert len(list((tmp_path / "simulated" / "clients").iterdir())) == 150
 
 
 def server_of(program):

@@ -109,7 +109,7 @@ def _replacements(
     yield log, "AuditLog", _Audit
     yield os, "getpid", lambda: 4711
     yield place, "trimming", nullcontext
-    yield run, "raise_file_limit", lambda _: None
+    yield run, "raise_file_limit", lambda *_: None
     yield (
         opening,
         "Journal",

@@ -217,6 +217,7 @@ class _Encoder:
 class _Trainer:
     def __init__(self, trainers: Trainers, client: str, process: Process) -> None:
         self._trainers, self._client, self._process = trainers, client, process
+        self.waited = 0.0
 
     def prepare(self) -> None:
         """Do nothing."""

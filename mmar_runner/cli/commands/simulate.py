@@ -26,11 +26,12 @@ from mmar_runner.cli.output import echo_hint, echo_json, json_option, say
 from mmar_runner.cli.starting.signals import stop_on_signals
 from mmar_runner.cli.starting.validated import checked, parse_settings
 from mmar_runner.cli.views.progress import make_observer
-from mmar_runner.errors import MmarUnreadableError
+from mmar_runner.documents.words import human_bytes
 from mmar_runner.federation.run_status import RunStatus
 from mmar_runner.hooks import load_plugins
 from mmar_runner.simulation.run import SimulationOutcome, simulate
 from mmar_runner.simulation.settings import SimulationSettings, check_settings
+from mmar_runner.simulation.specs import ClientSpecs
 from mmar_runner.storage.durability import Durability
 from mmar_runner.storage.memory import settle_memory
 
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from mmar_runner.hooks import LoadedPlugins
     from mmar_runner.interfaces.observer import Observer
     from mmar_runner.mmar.spec import MmarSpec
+    from mmar_runner.simulation.settings import Backend
 
 
 @click.command("simulate")
@@ -70,6 +72,18 @@ if TYPE_CHECKING:
 @retry_failed_option
 @durability_option("process")
 @task_timeout_option
+@click.option(
+    "--backend",
+    type=click.Choice(["local", "ray"]),
+    default="local",
+    show_default=True,
+    help="Where trainers live: in children of this program, or at the workers of a Ray cluster.",
+)
+@click.option(
+    "--ray-address",
+    metavar="HOST:PORT",
+    help="A Ray cluster of which this machine is a node.  [default: one of its own]",
+)
 @allow_byoc_option
 @plugins_dir_option
 @json_option
@@ -87,6 +101,8 @@ def command(
     retry_failed: bool,
     durability: str,
     task_timeout: float | None,
+    backend: Backend,
+    ray_address: str | None,
     allow_byoc: bool,
     plugins_dir: Path | None,
     as_json: bool,
@@ -111,6 +127,8 @@ def command(
         allow_byoc=allow_byoc,
         plugins_dir=None if plugins_dir is None else plugins_dir.absolute(),
         task_timeout=task_timeout,
+        backend=backend,
+        ray_address=ray_address,
     )
     check_settings(settings)
     plugins = load_plugins(plugins_dir=plugins_dir)
@@ -124,8 +142,8 @@ def command(
     context.exit(outcome.status.exit_code)
 
 
-def _specs(settings: SimulationSettings, plugins: LoadedPlugins) -> dict[str, MmarSpec]:
-    """Return the MMAR as each client sees it; it is checked once."""
+def _specs(settings: SimulationSettings, plugins: LoadedPlugins) -> ClientSpecs:
+    """Check the MMAR, once, and return it as each client sees it."""
     # What the numbers of clients are in the MMAR: the findings may be about them.
     also = "".join(f" --set {name}={value}" for name, value in settings.numbers.items())
     validation = checked(
@@ -137,14 +155,7 @@ def _specs(settings: SimulationSettings, plugins: LoadedPlugins) -> dict[str, Mm
         unasked=settings.numbers.keys() - settings.variables.keys(),
         asked=settings.asked,
     )
-    specs = {}
-    for name in settings.names:
-        spec = validation.spec_for(name)
-        if spec is None:
-            msg = f"{settings.mmar} cannot be read as an MMAR"
-            raise MmarUnreadableError(msg)
-        specs[name] = spec
-    return specs
+    return ClientSpecs(validation, settings.names)
 
 
 async def _simulate(
@@ -163,6 +174,8 @@ def _conclude(outcome: SimulationOutcome, *, as_json: bool) -> None:
         echo_json(outcome.summary)
         return
     say(f"summary: {outcome.run_folder / 'summary.json'}")
+    if outcome.trainer_peak_bytes is not None:
+        say(f"a process of trainers took {human_bytes(outcome.trainer_peak_bytes)} at most")
     if outcome.reason and outcome.status is not RunStatus.FINISHED:
         say(f"the run {outcome.status}: {outcome.reason}", err=True)
     if outcome.hint:

@@ -24,10 +24,16 @@ _log = logging.getLogger(__name__)
 
 
 class StateFolders:
-    """The state of one client's trainer in one run."""
+    """The state of one client's trainer in one run.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: Where it lies.
+        durable: Whether what counts is on the disk before it counts.
+    """
+
+    def __init__(self, folder: Path, *, durable: bool = True) -> None:
         self._folder = folder
+        self._durable = durable
         self._pointer = folder / "current.json"
         self._slots = (folder / "slot_0", folder / "slot_1")
         self._current = 0
@@ -103,8 +109,10 @@ class StateFolders:
         if update_id == self._update_id or self.keeps_nothing:
             return
         other = 1 - self._current
-        sync_tree(self._slots[other])
-        write_json_atomic(self._pointer, {"slot": other, "update_id": update_id}, durable=True)
+        if self._durable:
+            sync_tree(self._slots[other])
+        named = {"slot": other, "update_id": update_id}
+        write_json_atomic(self._pointer, named, durable=self._durable)
         self._current, self._update_id = other, update_id
 
 

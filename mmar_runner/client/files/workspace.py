@@ -57,11 +57,12 @@ class RunFiles:
         to_validate: Somebody's model that is to be validated; likewise.
     """
 
-    def __init__(self, folder: Path, number: int) -> None:
+    def __init__(self, folder: Path, number: int, *, durable: bool = True) -> None:
         self.folder = folder
         self.number = number
-        self.state = StateFolders(folder / "state")
-        self.filter_state = StateFolders(folder / "filter_state")
+        self._durable = durable
+        self.state = StateFolders(folder / "state", durable=durable)
+        self.filter_state = StateFolders(folder / "filter_state", durable=durable)
         self.ledger = folder / "ledger"
         self.site_ledger = folder.parent / "ledger"
         self.trainer = folder / "trainer"
@@ -103,7 +104,8 @@ class RunFiles:
         Raises:
             StorageError: It cannot be read or written, or others may read it.
         """
-        return _own_key(self.folder.parent / "filter.key", _FILTER_KEY_LOST)
+        key = self.folder.parent / "filter.key"
+        return _own_key(key, _FILTER_KEY_LOST, durable=self._durable)
 
     def claim(self, run_id: str) -> None:
         """Let these be the files of one run; what another of the same number left goes aside.
@@ -126,7 +128,7 @@ class RunFiles:
                 self.folder.rename(self.folder.with_name(f"{self.folder.name}.of_{known}"))
             self.folder.mkdir(parents=True, exist_ok=True)
             mark.unlink(missing_ok=True)  # one that is empty
-        write_new(mark, run_id.encode(), mode=0o600)
+        write_new(mark, run_id.encode(), mode=0o600, durable=self._durable)
 
     def keep_unsettled(self, unsettled: Unsettled) -> None:
         """Remember that filters have something left to do once the round's update counts."""
@@ -177,10 +179,27 @@ class RunFiles:
 
 
 class ClientWorkspace:
-    """The folder of one client, used by one session at a time."""
+    """The folder of one client, used by one session at a time.
 
-    def __init__(self, path: Path) -> None:
+    Args:
+        path: Where it lies.
+        durable: Whether what is to survive the machine's death is brought to the disk.
+    """
+
+    def __init__(self, path: Path, *, durable: bool = True) -> None:
         self.path = path
+        self._durable = durable
+
+    @contextmanager
+    def held_above(self) -> Iterator[None]:
+        """Use the folder below one that this program's server holds already.
+
+        Raises:
+            StorageError: It cannot be written.
+        """
+        with translated(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+        yield
 
     @contextmanager
     def locked(self, name: str) -> Iterator[None]:
@@ -206,7 +225,7 @@ class ClientWorkspace:
         Raises:
             StorageError: It cannot be read or written, or others may read it.
         """
-        return _own_key(self.path / "session.key", _SESSION_KEY_LOST)
+        return _own_key(self.path / "session.key", _SESSION_KEY_LOST, durable=self._durable)
 
     def renew_session_key(self) -> None:
         """Be another session from the next one on; the server no longer wants the last.
@@ -224,17 +243,18 @@ class ClientWorkspace:
             number: The run's.
             run_id: See `RunFiles.claim`.
         """
-        files = RunFiles(self.path / f"run_{number}", number)
+        files = RunFiles(self.path / f"run_{number}", number, durable=self._durable)
         files.claim(run_id)
         files.create()
         return files
 
 
-def _own_key(path: Path, if_removed: str) -> bytes:
+def _own_key(path: Path, if_removed: str, *, durable: bool) -> bytes:
     """Return the random bytes in a file, which is made if it is not there (mode 0600)."""
     with translated(path):
         if not path.exists():
-            write_new(path, secrets.token_bytes(SESSION_KEY_BYTES), mode=0o600)
+            key = secrets.token_bytes(SESSION_KEY_BYTES)
+            write_new(path, key, mode=0o600, durable=durable)
         if path.stat().st_mode & 0o077:
             msg = f"{path} can be read by others"
             raise StorageError(msg, hint=f"chmod 600 {path}")

@@ -143,7 +143,7 @@ class LocalWork:
                 await in_thread(state.clear_pending)
         begun = time.monotonic()
         result = await self._train(model, seed, progress)
-        seconds = time.monotonic() - begun
+        seconds = max(0.0, time.monotonic() - begun - self._trainer.waited)
         files.state.look()
         update = _Passing(files.update, result.kind, result.num_samples)
         leaving = await self._through("outbound_filters", model, update, files.filtered_update)

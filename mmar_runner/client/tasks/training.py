@@ -26,7 +26,14 @@ if TYPE_CHECKING:
 
 
 class Trainer(Protocol):
-    """One client's trainer in one run, wherever it lives."""
+    """One client's trainer in one run, wherever it lives.
+
+    Attributes:
+        waited: For how many seconds the last task waited for its turn, where trainers of several
+            clients take turns: nobody worked at it then.
+    """
+
+    waited: float
 
     def prepare(self) -> None:
         """Begin to get ready, so that the first task need not wait for it."""
@@ -88,6 +95,7 @@ class OwnChild:
         self._log = log
         self._timeout = timeout
         self._child: asyncio.Task[ChildProcess] | None = None
+        self.waited = 0.0
 
     def prepare(self) -> None:
         """Start the child."""

@@ -89,6 +89,7 @@ class Downloads:
             return
         after = (request.after_round, request.after_attempt)
         newest = self._newest[client] = object()
+        self._assignments.wake(client)  # an older stream has to look whether it is the newest
         self._members.given(client, after)
         asked = False
         while (current := await self._next_task(client, after, newest, asked=asked)) is not None:
@@ -180,7 +181,7 @@ class Downloads:
                 return current
             if not asked and client in self._assignments.validating:
                 return _VALIDATION
-            await self._assignments.changed()
+            await self._assignments.changed_for(client)
         return None
 
     async def all_told(self, seconds: float) -> None:

@@ -403,7 +403,7 @@ class Members:
         self._attendance.note_left(name, reason)
 
     def _active(self) -> int:
-        return len(self._registry.present())
+        return len(self._registry)
 
     def _observe(self, topic: Topic, **data: object) -> None:
         self._observer.observe(Observation(topic, data))

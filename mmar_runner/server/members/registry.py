@@ -30,6 +30,9 @@ _MIN_KEY_BYTES: Final = 16
 #: long, and at once. Each time is a record in the journal, whose file never shrinks.
 COMINGS_PER_SECOND: Final = 0.2
 COMINGS_AT_ONCE: Final = 100.0
+#: Clients for which a lease is a second longer: with three heartbeats a lease of each, a server
+#: answers no more than 120 a second, however many there are.
+CLIENTS_A_LEASE_SECOND: Final = 40.0
 #: Clients that have left of whom something is remembered.
 MAX_DEPARTED: Final = 1024
 
@@ -109,16 +112,35 @@ class ClientRegistry:
     Args:
         max_clients: How many may be present at once.
         lease_seconds: How long a silent client is believed to be alive.
+        longest_lease: How long at most where there are very many; None for no longer.
         sites: Which site a client is of; a place is kept for each that is admitted.
     """
 
-    def __init__(self, *, max_clients: int, lease_seconds: float, sites: Sites = NO_SITES) -> None:
+    def __init__(
+        self,
+        *,
+        max_clients: int,
+        lease_seconds: float,
+        longest_lease: float | None = None,
+        sites: Sites = NO_SITES,
+    ) -> None:
         self._sites = sites
         self.max_clients = max_clients
-        self.lease_seconds = lease_seconds
+        self._least_lease = lease_seconds
+        self._longest_lease = lease_seconds if longest_lease is None else longest_lease
         self._clients: dict[str, Client] = {}
         self._departed: dict[str, Client] = {}
         self._comings = Paces(COMINGS_PER_SECOND, COMINGS_AT_ONCE)
+
+    @property
+    def lease_seconds(self) -> float:
+        """How long a silent client is believed to be alive: longer where there are thousands."""
+        wanted = max(self._least_lease, len(self._clients) / CLIENTS_A_LEASE_SECOND)
+        return min(wanted, self._longest_lease)
+
+    def __len__(self) -> int:
+        """Return how many clients are present."""
+        return len(self._clients)
 
     def register(
         self,
@@ -175,7 +197,10 @@ class ClientRegistry:
 
     def restore(self, clients: Iterable[Client]) -> None:
         """Take in clients that an earlier server process had registered."""
-        self._clients.update({client.name: client for client in clients})
+        before, restored = self.lease_seconds, list(clients)
+        self._clients.update({client.name: client for client in restored})
+        for client in restored:  # so many come back that each has a longer lease
+            client.deadline += self.lease_seconds - before
 
     def known(self, name: str) -> Client | None:
         """Return who had a name last, present or not; None if nobody had, or long ago."""
@@ -191,17 +216,19 @@ class ClientRegistry:
         if client is None or client.key_sha256 != key_sha256:
             msg = "the session is not one of this run, or its lease has ended"
             raise RefusedError(msg, reason="TOKEN_INVALID", hint="register again")
-        client.deadline, client.heard = now + self.lease_seconds, now
+        self._renew(client, now)
         return client
 
     def instances(self, fingerprint: str) -> list[str]:
-        """Return the names of the present clients of one certificate, sorted."""
-        return [name for name in self.present() if self._clients[name].fingerprint == fingerprint]
+        """Return the names of the present clients of one certificate, sorted; none without one."""
+        if not fingerprint:
+            return []
+        return sorted(c.name for c in self._clients.values() if c.fingerprint == fingerprint)
 
     def renew(self, name: str, *, now: float) -> None:
         """Renew the lease of a client; one that has left meanwhile stays away."""
         if (client := self._clients.get(name)) is not None:
-            client.deadline, client.heard = now + self.lease_seconds, now
+            self._renew(client, now)
 
     def progress(self, name: str, done: int, total: int, unit: Literal["bytes", "steps"]) -> None:
         """Note how far a client is; of one that has left meanwhile nothing is noted."""
@@ -236,6 +263,12 @@ class ClientRegistry:
     def departed(self) -> list[Client]:
         """Return who was there and has left; of many, those who left last."""
         return list(self._departed.values())
+
+    def _renew(self, client: Client, now: float) -> None:
+        # It beats by the lease that it was told, also when others have left since: the shorter
+        # one counts from the next heartbeat on.
+        client.deadline = max(client.deadline, now + self.lease_seconds)
+        client.heard = now
 
     def _check_place(self, name: str) -> None:
         if self._sites.has_place(name, self._clients, self.max_clients):

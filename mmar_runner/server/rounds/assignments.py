@@ -29,27 +29,28 @@ class Assignments:
         self.validating: frozenset[str] = frozenset()
         self._end: tuple[RunEndStatus, str] | None = None
         self._changed = asyncio.Event()
+        self._held: dict[str, asyncio.Event] = {}
 
     def open(self, opened: OpenRound) -> None:
         """A round is open: those who are invited may fetch its model."""
         self.current = opened
-        self._notify()
+        self._notify(opened.invited)
 
     def invite(self, client: str, attempt: int) -> None:
         """Give a client the open round's task, or give it again; not to one that is done."""
         if self.current is not None and not self.current.is_done(client):
             self.current.invited[client] = attempt
-            self._notify()
+            self._notify((client,))
 
     def validate(self, participants: Iterable[str]) -> None:
         """Cross-site validation has begun: those who take part in it are told."""
         self.validating = frozenset(participants)
-        self._notify()
+        self._notify(self.validating)
 
     def announce(self, status: RunEndStatus, reason: str) -> None:
         """The run's end is on record: from now on clients are told."""
         self._end = (status, reason)
-        self._notify()
+        self._notify(tuple(self._held))
 
     def require_round(self, number: int) -> OpenRound:
         """Return the open round, if it is that one: whoever is told of the end hears of no more.
@@ -101,11 +102,25 @@ class Assignments:
         """Wait until a round opens, a client is invited, or the end is announced."""
         await self._changed.wait()
 
+    async def changed_for(self, client: str) -> None:
+        """Wait until something that is new concerns a client, or `wake` is called for it.
+
+        Of thousands who wait, a round is for a few: the others are left alone.
+        """
+        await self._held.setdefault(client, asyncio.Event()).wait()
+
+    def wake(self, client: str) -> None:
+        """Let whoever waits for news of a client look again."""
+        if (held := self._held.pop(client, None)) is not None:
+            held.set()
+
     @property
     def next_change(self) -> asyncio.Event:
         """What is set at the next change: for whoever waits for something else as well."""
         return self._changed
 
-    def _notify(self) -> None:
+    def _notify(self, whom: Iterable[str]) -> None:
+        for client in whom:
+            self.wake(client)
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()

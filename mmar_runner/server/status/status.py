@@ -33,6 +33,8 @@ _UNCHANGED: Final = frozenset({Topic.MODEL_SENT})
 #: The pause between two writes, and the longest one, in seconds.
 PAUSE_SECONDS: Final = 1.0
 REFRESH_SECONDS: Final = 2.0
+#: The least pause, in durations of the last look: one at thousands of clients takes long.
+_PACE: Final = 20.0
 
 
 class StatusFile:
@@ -61,6 +63,7 @@ class StatusFile:
         self._timer: asyncio.TimerHandle | None = None
         self._changed = False
         self._last = float("-inf")
+        self._took = 0.0
         self._writing: asyncio.Future[None] | None = None
         self._can_write = True
 
@@ -86,7 +89,7 @@ class StatusFile:
         if self._changed or self._look is None:
             return  # it is going to be: this must cost nothing
         self._changed = True
-        self._set_timer(self._last + self._pause - asyncio.get_running_loop().time())
+        self._set_timer(self._last + self._at_least(self._pause) - _now())
 
     def hurry(self) -> None:
         """Write at once: what has changed must be there if the process is killed a moment later."""
@@ -116,11 +119,16 @@ class StatusFile:
         if self._writing is not None and not self._writing.done():
             self._set_timer(self._pause)  # the disk is slow, and must not be asked twice
             return
+        begun = loop.time()
         facts = _dated(self._look())
         # Only now: what the look itself made somebody observe is among the facts.
         self._changed, self._last = False, loop.time()
+        self._took = self._last - begun
         self._writing = loop.run_in_executor(None, self._write, facts)
-        self._set_timer(self._refresh)
+        self._set_timer(self._at_least(self._refresh))
+
+    def _at_least(self, pause: float) -> float:
+        return max(pause, _PACE * self._took)
 
     def _write(self, facts: WrittenFacts) -> None:
         try:
@@ -131,6 +139,10 @@ class StatusFile:
             self._can_write = False
         else:
             self._can_write = True
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def _dated(facts: RunFacts) -> WrittenFacts:

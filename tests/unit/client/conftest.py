@@ -237,6 +237,7 @@ class FakeTrainers:
         self.may_end = asyncio.Event()
         self.may_end.set()
         self.keep = None
+        self.waited = 0.0
 
     def trainer(self, spec, *, log, timeout):
         self.spec = spec

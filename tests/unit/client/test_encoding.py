@@ -13,6 +13,7 @@ from mmar_runner.children.spec import ChildSpec
 from mmar_runner.client.tasks.encoding import EncodingChild
 from mmar_runner.errors import TaskError
 from mmar_runner.simulation.pool import TrainerPool
+from mmar_runner.simulation.trainer_host import TrainerHost
 from mmar_runner.storage.tensor_files import TensorReader, TensorWriter
 
 SPEC = ChildSpec(role="codec")
@@ -39,7 +40,7 @@ async def test_a_child_encodes_says_what_it_lost_and_what_it_cannot(tmp_path: Pa
 
 
 async def test_the_clients_of_a_pool_share_one_child_which_the_pool_ends(tmp_path: Path) -> None:
-    pool = TrainerPool(["a", "b"], 1, tmp_path)
+    pool = TrainerPool(["a", "b"], [TrainerHost(tmp_path / "trainers_0.log")], tmp_path)
     one, two = (pool.encoder(SPEC, log=tmp_path / name, timeout=None) for name in "ab")
     source = update(tmp_path / "u", 3.0)
     lost = await asyncio.gather(

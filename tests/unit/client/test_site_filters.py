@@ -46,6 +46,7 @@ class SecretTrainers:
     """Trainers whose update holds what must not leave; they remember what they saw."""
 
     def __init__(self):
+        self.waited = 0.0
         self.seen = []
 
     def trainer(self, spec, *, log, timeout):

@@ -92,6 +92,7 @@ class Trainers:
     """Trainers whose update is far from the model; the same again, or never the same."""
 
     def __init__(self, *, stable=True):
+        self.waited = 0.0
         self.stable = stable
         self.count = 0
 

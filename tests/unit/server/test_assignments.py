@@ -97,6 +97,22 @@ async def test_whoever_waits_hears_of_each_change(assignments: Assignments) -> N
     await ending
 
 
+async def test_whom_a_change_does_not_concern_is_left_alone(assignments: Assignments) -> None:
+    one, other = (
+        asyncio.create_task(assignments.changed_for(name)) for name in ("site-1", "site-2")
+    )
+    await asyncio.sleep(0)
+    assignments.invite("site-1", 3)
+    await one
+    assert not other.done()
+    assignments.wake("site-2")  # as a stream that another one takes over from
+    await other
+    ending = asyncio.create_task(assignments.changed_for("site-2"))
+    await asyncio.sleep(0)
+    assignments.announce(RunStatus.FINISHED, "")
+    await ending
+
+
 def test_the_end_is_told_once_it_is_announced_and_a_stop_is_a_refusal() -> None:
     over, stopped = Assignments(), Assignments()
     assert (over.outcome(), over.round_number()) == (None, -1)

@@ -6,7 +6,12 @@ import pytest
 from mmar_runner.errors import RefusedError
 from mmar_runner.federation.sites import Sites
 from mmar_runner.server.members import registry as registry_module
-from mmar_runner.server.members.registry import COMINGS_AT_ONCE, COMINGS_PER_SECOND, ClientRegistry
+from mmar_runner.server.members.registry import (
+    COMINGS_AT_ONCE,
+    COMINGS_PER_SECOND,
+    Client,
+    ClientRegistry,
+)
 
 KEY, OTHER_KEY = b"k" * 32, b"o" * 32
 
@@ -157,3 +162,44 @@ def test_instances_do_not_take_the_places_of_other_sites() -> None:
     for name in ("site-1", "site-2"):
         clients.register(name, KEY, **facts)
     assert clients.present() == ["evil_1", "evil_2", "site-1", "site-2"]
+
+
+def crowd(count: int) -> ClientRegistry:
+    clients = ClientRegistry(max_clients=count, lease_seconds=30, longest_lease=600)
+    for number in range(count):
+        clients.register(f"site-{number}", KEY, mmar_digest="", now=0)
+    return clients
+
+
+def test_a_lease_grows_with_thousands_of_clients_and_not_beyond_what_the_mmar_says() -> None:
+    per_second = registry_module.CLIENTS_A_LEASE_SECOND
+    assert crowd(1000).lease_seconds == 30
+    assert crowd(4000).lease_seconds == 4000 / per_second > 30
+    few = ClientRegistry(max_clients=1, lease_seconds=10, longest_lease=10)
+    few.register("site-1", KEY, mmar_digest="", now=0)
+    assert few.lease_seconds == 10
+    many = ClientRegistry(max_clients=9000, lease_seconds=30, longest_lease=40)
+    many.restore([Client(f"site-{number}", "", 30.0) for number in range(9000)])
+    assert many.lease_seconds == 40
+    assert [c.deadline for c in many.expired(now=39)] == []  # also of those who come back
+
+
+def test_a_client_keeps_the_lease_it_was_told_when_others_leave() -> None:
+    clients = crowd(4000)
+    client = clients.known("site-0")
+    assert client is not None
+    clients.session("site-0", client.key_sha256, now=1)
+    for number in range(1, 4000):
+        clients.remove(f"site-{number}", now=2)
+    clients.renew("site-0", now=3)
+    assert clients.lease_seconds == 30
+    assert clients.expired(now=100) == []  # until 1 + 100
+    assert len(clients.expired(now=102)) == 1
+
+
+def test_without_certificates_nobody_is_an_instance_of_another() -> None:
+    clients = registry()
+    clients.register("site-1", KEY, mmar_digest="", now=0)
+    clients.register("site-2", KEY, mmar_digest="", now=0, fingerprint="f")
+    assert clients.instances("") == []
+    assert clients.instances("f") == ["site-2"]

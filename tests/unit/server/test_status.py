@@ -140,6 +140,24 @@ def test_how_far_clients_are_is_told_where_it_has_changed() -> None:
     assert told == [("a", 1), ("b", 1), ("a", 2), ("a", 2)]
 
 
+async def test_a_look_that_takes_long_is_made_less_often(path: Path) -> None:
+    looks, loop = Looks(), asyncio.get_running_loop()
+    slow, began = 0.05, []
+
+    def look() -> dict[str, Any]:
+        began.append(loop.time())
+        while loop.time() < began[-1] + slow:  # at thousands of clients
+            pass
+        return looks()
+
+    file = StatusFile(path, Recorder(), pause=0.01, refresh=0.01)
+    file.begin(look)  # type: ignore[arg-type]
+    await looks.next()
+    await looks.next()
+    await file.close()
+    assert began[1] - began[0] >= 20 * slow
+
+
 async def test_a_look_that_fails_is_no_silent_end(path: Path) -> None:
     """What is wrong in the program is heard of where the loop's errors are."""
     heard: asyncio.Queue[dict[str, Any]] = asyncio.Queue()

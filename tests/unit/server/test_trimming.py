@@ -64,3 +64,24 @@ def test_what_was_in_use_at_the_last_trim_is_given_back_later(
     process.time = 31
     trimmer.look()
     assert process.size == 90 * MIB
+
+
+def test_a_process_that_takes_long_to_trim_is_trimmed_less_often(
+    process: Process, trimmer: Trimmer
+) -> None:
+    def slowly() -> None:
+        process.time += 1  # so long nothing else happened
+        process.trims += 1
+
+    process.trim = slowly  # type: ignore[method-assign]
+    trimmer = Trimmer(lambda: process.size, process.trim, lambda: process.time)
+    process.size = 300 * MIB
+    trimmer.look()
+    for _ in range(20):
+        process.time += 2
+        process.size += 10 * MIB
+        trimmer.look()
+    assert process.trims == 1
+    process.time += 20
+    trimmer.look()
+    assert process.trims == 2

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from mmar_runner.children.spec import ChildContext, ChildSpec
 from mmar_runner.errors import ChildDiedError, TaskFailedError, TaskTimeoutError
 from mmar_runner.interfaces.client_trainer import TrainTask
 from mmar_runner.simulation.pool import TrainerPool
+from mmar_runner.simulation.trainer_host import TrainerHost
 
 CODE = """
 import os, sys, threading
@@ -26,6 +28,8 @@ class Counts(ClientTrainer):
         order = task.model.read_text()
         if order == "exit":
             os._exit(7)
+        if order == "slow":
+            threading.Event().wait(0.5)
         if order == "hang":
             threading.Event().wait()
         if order == "raise":
@@ -43,7 +47,9 @@ async def pool(tmp_path):
         custom = tmp_path / "custom"
         custom.mkdir(exist_ok=True)
         (custom / "counting.py").write_text(CODE)
-        made = TrainerPool(names, size, tmp_path / "logs")
+        logs = tmp_path / "logs"
+        hosts = [TrainerHost(logs / f"trainers_{index}.log") for index in range(size)]
+        made = TrainerPool(names, hosts, logs)
         pools.append(made)
         return [
             made.trainer(spec(tmp_path, name), log=tmp_path / "unused.log", timeout=timeout)
@@ -95,6 +101,15 @@ async def test_clients_keep_their_child_and_their_trainer(pool, tmp_path):
     assert first[0][2] == first[2][2] != first[1][2]
 
 
+async def test_waiting_for_a_turn_is_no_work(pool, tmp_path):
+    one, other = pool(["a", "b"], 1)
+    (tmp_path / "there").mkdir()
+    await train(one, tmp_path)
+    await asyncio.gather(train(one, tmp_path, "slow"), train(other, tmp_path / "there", "slow"))
+
+    assert other.waited >= 0.5 > one.waited
+
+
 async def test_a_child_that_dies_costs_one_task(pool, tmp_path):
     one, other = pool(["a", "b"], 1)
     await train(one, tmp_path)
@@ -124,3 +139,19 @@ async def test_a_task_that_outruns_its_limit_is_killed(pool, tmp_path):
         await train(one, tmp_path, "hang")
 
     assert (await train(other, tmp_path))[:2] == ["b", "1"]
+
+
+async def test_only_the_first_client_of_a_child_is_built_before_it_is_asked(pool, tmp_path):
+    custom = tmp_path / "custom"
+    trainers = pool(["a", "b"], 1)
+    (custom / "counting.py").write_text(
+        CODE.replace("self.calls = 0", "self.calls = 0; (context.workspace / 'built').touch()")
+    )
+    for trainer in trainers:
+        trainer.prepare()
+    await train(trainers[0], tmp_path)
+
+    assert (tmp_path / "a" / "built").exists()
+    assert not (tmp_path / "b" / "built").exists()
+    await train(trainers[1], tmp_path)
+    assert (tmp_path / "b" / "built").exists()

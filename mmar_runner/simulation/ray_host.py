@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Trainers at a worker of a Ray cluster, asked from here."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from mmar_runner.errors import (
+    ChildDiedError,
+)
+from mmar_runner.simulation.parcels import pack, unpack
+from mmar_runner.simulation.ray_messages import Answer, Question, raised_error
+from mmar_runner.storage.atomic import translated
+from mmar_runner.waiting.threads import in_thread
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from mmar_runner.children.spec import ChildSpec
+    from mmar_runner.interfaces.client_trainer import Progress
+    from mmar_runner.simulation.ray_cluster import RayCluster
+
+#: What of a question's parameters is a folder that goes to the worker, and what comes back.
+_FOLDERS: Final = ("state",)
+_FETCHED: Final = {"update": "file", "destination": "file", "new_state": "folder"}
+_MODEL: Final = "model"
+#: How long a worker may take to end its child in order, in seconds.
+_CLOSE_SECONDS: Final = 10.0
+
+
+class RayHost:
+    """One worker of a cluster; another one takes its place if it dies.
+
+    Args:
+        cluster: Where it lives.
+        log: The file that gets what its trainers print.
+
+    Attributes:
+        is_idle: Whether no client has asked for anything yet.
+    """
+
+    def __init__(self, cluster: RayCluster, log: Path) -> None:
+        self._cluster = cluster
+        self._log = log
+        self._worker: Any = None
+        self._knows: set[str] = set()
+        self._turn = asyncio.Lock()
+        self.is_idle = True
+
+    async def set_up(self, spec: ChildSpec, timeout: float | None) -> None:
+        """Have a client's trainer built, unless it is there."""
+        await self.ask(spec, "prepare", {}, timeout)
+
+    async def ask(
+        self,
+        spec: ChildSpec,
+        method: str,
+        params: Mapping[str, Any],
+        timeout: float | None,
+        *,
+        told: Progress | None = None,
+        begins: Callable[[], None] | None = None,
+    ) -> Mapping[str, Any]:
+        """Have one client's trainer do something; see `TrainerHost.ask`.
+
+        Raises:
+            TaskError: It did not succeed, or the worker has died.
+        """
+        async with self._turn:
+            if begins is not None:
+                begins()
+            self._worker = self._worker or await self._cluster.worker(spec)
+            question = await in_thread(self._question, spec, method, params, timeout)
+            model = await self._cluster.model(params[_MODEL]) if _MODEL in params else None
+            try:
+                answer = await self._answered(question, model, told)
+            except self._cluster.errors as error:
+                raise self._died(error) from error
+            self._knows.add(spec.context.client_name)
+            await in_thread(self._take, answer, spec, params)
+            if answer.error is not None:
+                raise raised_error(answer.error, answer.place, self._log)
+            return answer.result
+
+    async def peak_bytes(self) -> int | None:
+        """Return the most memory that the worker's trainers have taken; None if unknown."""
+        if self._worker is None:
+            return None
+        with suppress(*self._cluster.errors):
+            peak: int | None = await self._worker.peak_bytes.remote()
+            return peak
+        return None
+
+    async def close(self) -> None:
+        """End the worker, even in the middle of a task."""
+        worker, self._worker = self._worker, None
+        if worker is None:
+            return
+        with suppress(TimeoutError, *self._cluster.errors):
+            async with asyncio.timeout(_CLOSE_SECONDS):
+                await worker.close.remote()
+        self._cluster.end_worker(worker)
+
+    def _question(
+        self, spec: ChildSpec, method: str, params: Mapping[str, Any], timeout: float | None
+    ) -> Question:
+        apart = {*_FOLDERS, *_FETCHED, _MODEL}
+        workspace = None
+        if spec.context.client_name not in self._knows:
+            workspace = pack(Path(spec.context.workspace))
+        return Question(
+            spec=spec.to_json(),
+            method=method,
+            params={name: value for name, value in params.items() if name not in apart},
+            timeout=timeout,
+            model=self._cluster.digest(Path(params[_MODEL])) if _MODEL in params else "",
+            folders={name: pack(Path(params[name])) for name in _FOLDERS if name in params},
+            fetched={name: kind for name, kind in _FETCHED.items() if name in params},
+            workspace=workspace,
+        )
+
+    async def _answered(self, question: Question, model: Any, told: Progress | None) -> Answer:
+        asked = self._worker.work.options(num_returns="streaming").remote(question, model)
+        try:
+            async for coming in asked:
+                match await coming:
+                    case ("step", int(done), int(total)):
+                        if told is not None:
+                            told(done, total)
+                    case ("end", Answer() as answer):
+                        return answer
+        except asyncio.CancelledError:
+            self._cluster.cancel(asked)
+            raise
+        raise ChildDiedError("the Ray worker ended without an answer")
+
+    def _take(self, answer: Answer, spec: ChildSpec, params: Mapping[str, Any]) -> None:
+        """Write what came back to where it belongs."""
+        answer.workspace.apply(Path(spec.context.workspace))
+        if answer.log or answer.error is not None:  # whose sentence names it
+            with translated(self._log):
+                self._log.parent.mkdir(parents=True, exist_ok=True)
+                with self._log.open("ab") as file:
+                    file.write(answer.log)
+        for name, found in answer.files.items():
+            path = Path(params[name])
+            if isinstance(found, bytes):
+                with translated(path):
+                    path.write_bytes(found)
+            else:
+                unpack(found, path)
+
+    def _died(self, error: Exception) -> ChildDiedError:
+        """Give a worker up; the next task gets another one."""
+        worker, self._worker = self._worker, None
+        self._knows.clear()
+        if worker is not None:
+            self._cluster.end_worker(worker)
+        first = (str(error).strip() or type(error).__name__).splitlines()[0]
+        hint = f"what its trainers printed is in {self._log}"
+        return ChildDiedError(f"the Ray worker has died: {first}", hint=hint)
