@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import grpc
@@ -23,6 +24,15 @@ from tests.attacks import raw_http2 as raw
 
 SERVICE = "mmar_runner.v1.FederatedTraining"
 QUICK_SECONDS = 1.0
+
+
+@pytest.fixture(scope="module", autouse=True)
+def held() -> Iterator[list[raw.RawHttp2]]:
+    """Connections that stay open; made first, so that the arenas end before they are closed."""
+    connections: list[raw.RawHttp2] = []
+    yield connections
+    for connection in connections:
+        connection.close()
 
 
 async def ask(player: Any) -> str:
@@ -83,7 +93,9 @@ def test_c03_one_certificate_watches_a_few_times_at_once(small: Any) -> None:
     small.evidence.refusals["client evil-b", "TOO_MANY_CALLS"] += asked - most
 
 
-def test_c01_who_watches_and_reads_nothing_keeps_nobody_waiting(small: Any) -> None:
+def test_c01_who_watches_and_reads_nothing_keeps_nobody_waiting(
+    small: Any, held: list[raw.RawHttp2]
+) -> None:
     """The window stays shut: the answer waits for ever, and the run goes on beside it.
 
     The arena's end shows that: the server says that it is no longer ready, and ends.
@@ -98,11 +110,7 @@ def test_c01_who_watches_and_reads_nothing_keeps_nobody_waiting(small: Any) -> N
     begun = time.monotonic()
     assert small.strike(ask, small.project.tls("witness")) == "SERVING"
     assert time.monotonic() - begun < QUICK_SECONDS
-    HELD.append(connection)  # to the end of the arena
-
-
-#: Connections that nobody closes.
-HELD: list[raw.RawHttp2] = []
+    held.append(connection)
 
 
 def test_c03_on_loopback_all_together_watch_a_few_times(plain: Any) -> None:
