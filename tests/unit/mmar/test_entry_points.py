@@ -113,3 +113,35 @@ def test_a_site_that_sees_it_as_one_client_has_the_same_leave(mmar, catalog):
     spec = found.spec_for("site-2")
     assert spec is not None
     assert spec.commands
+
+
+def test_a_long_command_is_shown_by_its_beginning_and_what_no_terminal_shows_is_escaped(
+    mmar, catalog
+):
+    declare(mmar, train={"command": ["echo", "x" * 54, "\x1b[2J"]})
+    (note,) = validate(mmar, catalog, side="client").report.findings[:1]
+    assert note.code == "MMAR670"
+    assert f"'echo {'x' * 52}...'" in note.message
+    declare(mmar, train={"command": ["echo", "x" * 51, "\x1b"]})
+    (note,) = validate(mmar, catalog, side="client").report.findings[:1]
+    assert f"'echo {'x' * 51} " in note.message
+    assert "\x1b" not in note.message
+
+
+@pytest.mark.parametrize(
+    ("more", "code", "pointer", "hint"),
+    [
+        ("    seconds: -1\n", "MMAR403", "/entry_points/train/seconds", "0"),
+        ("    secnds: 1\n", "MMAR404", "/entry_points/train/secnds", "Did you mean 'seconds'?"),
+        ("  tarin: {command: ls}\n", "MMAR404", "/entry_points/tarin", "Did you mean 'train'?"),
+        ("  x: {}\n", "MMAR404", "/entry_points/x", "There are: build, startup, train, validate."),
+    ],
+)
+def test_what_is_wrong_in_a_file_has_its_place_and_mend(more, code, pointer, hint, mmar, catalog):
+    text = "entry_points:\n  train:\n    command: python3 custom/train.py\n"
+    (mmar / "fedn.yaml").write_text(text + more)
+    declare(mmar, entry_points_file="fedn.yaml")
+    report = validate(mmar, catalog, side="client").report
+    (found,) = [one for one in report.findings if one.severity != "note"]
+    assert (found.code, found.file, found.pointer, found.line) == (code, "fedn.yaml", pointer, 4)
+    assert hint in found.hint
