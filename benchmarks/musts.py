@@ -168,5 +168,11 @@ SCALE: Final = (
          ("tree-64",), "traffic_1MB.socket_sums_up", 4.1, None, "x"),
     Must("a new client, kit and 20 MB of package, to its first round trained; beyond imports",
          ("arrival-20MB", "arrival-20MB-torch"), "beyond_s", 3, None, "s"),
+    Must("`simulate`, 1,000 clients of `digits_cnn`, 100 a round, 5 rounds: the whole command",
+         ("simulate-digits-1000",), "run_s", 90, None, "s"),
+    Must("the same: memory of all its processes together",
+         ("simulate-digits-1000",), "pss_mib", 2048, None, "MiB"),
+    Must("`simulate`, 10,000 clients of `echo`, 100 a round: median round beside that of 1,000",
+         ("simulate-echo-10000",), "round_s", 20, None, "%", beside="simulate-echo-1000"),
 )
 # fmt: on

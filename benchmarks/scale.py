@@ -22,6 +22,7 @@ from typing import Any, Final
 import page
 from arrival import Arrival
 from plan import Plan
+from simulated import CASES as SIMULATED
 from suite import Suite
 from tls import TlsFolder
 from tree import TreeBesideFlat
@@ -34,6 +35,7 @@ CASES: Final[Mapping[str, Callable[[Plan], dict[str, Any]]]] = {
     "arrival-1MB": Arrival("echo", 1, *_ECHO),
     "arrival-20MB": Arrival("echo", 20, *_ECHO, repeats=7),
     "arrival-20MB-torch": Arrival("breast_cancer", 20, *_TORCH, repeats=3),
+    **SIMULATED,
 }
 
 

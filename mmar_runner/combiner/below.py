@@ -94,12 +94,25 @@ def spec_below(server: ServerSpec, told: RegisterReply) -> ServerSpec:
         told: What the parent says of the run.
     """
     return replace(
-        server,
+        adding(server),
         start_round=told.start_round,
         num_rounds=told.num_rounds,
         validate_every=told.validate_every or None,
         # The parent says with every task of how many it needs updates.
         min_num_clients=1 if told.assigns else server.min_num_clients,
+    )
+
+
+def adding(server: ServerSpec) -> ServerSpec:
+    """Return what an MMAR declares for a server without what acts on models or on the whole run.
+
+    A combiner builds none of that: it may be code of the MMAR, which runs at no combiner.
+
+    Args:
+        server: What the MMAR declares.
+    """
+    return replace(
+        server,
         checkpoint=None,
         model_persistor=None,
         model_validator=None,

@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from mmar_runner.client.session import run_session
-from mmar_runner.combiner.below import Below
+from mmar_runner.combiner.below import Below, adding
 from mmar_runner.combiner.work import CombinerWork
 from mmar_runner.errors import RunFailedError
 from mmar_runner.federation.run_status import RunStatus, run_end
@@ -115,10 +115,13 @@ def require_composing(settings: ServerSettings, plugins: LoadedPlugins) -> None:
     Raises:
         RunFailedError: DOES_NOT_COMPOSE; or a component cannot be built.
     """
+    declared = settings.server
     components = ServerComponents(
-        settings.server, plugins.registry, allowed=settings.allowed_path_prefixes
+        replace(adding(declared), inbound_filters=()),  # that there are any is enough
+        plugins.registry,
+        allowed=settings.allowed_path_prefixes,
     )
-    why = obstacle(settings.server, components.aggregator, components.workflow)
+    why = obstacle(declared, components.aggregator, components.workflow)
     if why:
         msg = f"no combiner can work for {settings.spec.name}: {why}"
         hint = (
