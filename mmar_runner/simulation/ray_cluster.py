@@ -10,6 +10,7 @@ import asyncio
 import hashlib
 import shutil
 import tempfile
+import threading
 from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,6 +21,7 @@ from mmar_runner.errors import ChildDiedError, UsageError
 from mmar_runner.simulation.parcels import pack
 from mmar_runner.simulation.ray_starting import joined, started
 from mmar_runner.simulation.ray_worker import RayWorker
+from mmar_runner.storage.atomic import translated
 from mmar_runner.waiting.threads import in_thread
 
 if TYPE_CHECKING:
@@ -47,6 +49,7 @@ class RayCluster:
         # Ray's processes end with the thread that started them.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="ray")
         self._scratch: str | None = None
+        self._putting = threading.Lock()
         self._models: OrderedDict[str, Any] = OrderedDict()
         self._folders: dict[str, Any] = {}
         self._ray: Any = None
@@ -90,6 +93,7 @@ class RayCluster:
         """
         options = {"num_cpus": 1, "max_concurrency": _AT_ONCE, "max_restarts": 0}
         made = self._ray.remote(RayWorker).options(**options).remote(self._scratch)
+        begun = False
         try:
             version = await made.version.remote()
             if version != __version__:
@@ -98,11 +102,15 @@ class RayCluster:
                 raise UsageError(msg, reason="RAY_VERSION", hint=hint)
             for name, folder in _folders(spec).items():
                 await made.equip.remote(name, await self._folder(folder, name))
+            begun = True
         except self.errors as error:
             first = (str(error).strip() or type(error).__name__).splitlines()[0]
             msg = f"a Ray worker cannot begin: {first}"
             hint = "every node needs mmar-runner and the plugins of the MMAR, as this machine has"
             raise ChildDiedError(msg, hint=hint) from error
+        finally:
+            if not begun:
+                self.end_worker(made)  # it would hold its processor
         return made
 
     def end_worker(self, worker: Any) -> None:
@@ -113,24 +121,27 @@ class RayCluster:
         """Give up what was asked of a worker."""
         self._ray.cancel(asked)
 
-    def digest(self, model: Path) -> str:
-        """Return what names a model's content. It may block."""
-        with model.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+    async def model(self, path: str) -> tuple[str, Any]:
+        """Return what names a model's content, and where the object store has it.
 
-    async def model(self, path: str) -> Any:
-        """Return where the object store has a model; one content is put there once."""
+        One content is put there once, however many clients are to train it.
+
+        Raises:
+            StorageError: The file cannot be read.
+        """
         return await in_thread(self._model, Path(path))
 
-    def _model(self, path: Path) -> Any:
+    def _model(self, path: Path) -> tuple[str, Any]:
         import numpy as np  # noqa: PLC0415 - the object store hands an array on without a copy
 
-        digest = self.digest(path)
-        if digest not in self._models:
-            self._models[digest] = self._ray.put(np.fromfile(path, dtype=np.uint8))
-            while len(self._models) > _MODELS:
-                self._models.popitem(last=False)
-        return self._models[digest]
+        with self._putting, translated(path):
+            with path.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            if digest not in self._models:
+                self._models[digest] = self._ray.put(np.fromfile(path, dtype=np.uint8))
+                while len(self._models) > _MODELS:
+                    self._models.popitem(last=False)
+            return digest, self._models[digest]
 
     async def _folder(self, folder: Path, name: str) -> Any:
         if name not in self._folders:

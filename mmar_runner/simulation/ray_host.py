@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -73,8 +74,11 @@ class RayHost:
             if begins is not None:
                 begins()
             self._worker = self._worker or await self._cluster.worker(spec)
+            digest, model = "", None
+            if _MODEL in params:
+                digest, model = await self._cluster.model(params[_MODEL])
             question = await in_thread(self._question, spec, method, params, timeout)
-            model = await self._cluster.model(params[_MODEL]) if _MODEL in params else None
+            question = replace(question, model=digest)
             try:
                 answer = await self._answered(question, model, told)
             except self._cluster.errors as error:
@@ -116,7 +120,6 @@ class RayHost:
             method=method,
             params={name: value for name, value in params.items() if name not in apart},
             timeout=timeout,
-            model=self._cluster.digest(Path(params[_MODEL])) if _MODEL in params else "",
             folders={name: pack(Path(params[name])) for name in _FOLDERS if name in params},
             fetched={name: kind for name, kind in _FETCHED.items() if name in params},
             workspace=workspace,
