@@ -148,7 +148,7 @@ def test_a_worker_that_is_killed_costs_a_task_and_no_run(start, tmp_path):
 @pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT])
 def test_a_stop_ends_ray_and_the_same_command_resumes_without_it(start, tmp_path, ending):
     mmar = MmarBuilder().trainer("EchoTrainer", noise=0.5, seconds=0.5).write(tmp_path)
-    options = ("--clients", "2", "--rounds", "6", "--seed", "5")
+    options = ("--clients", "2", "--rounds", "20", "--seed", "5")
     first = start(mmar, *options)
     first.wait_for(Topic.ROUND_FINISHED, timeout=PATIENCE, round=1)
     handles = [os.pidfd_open(pid) for pid in descendants(first.process.pid)]
@@ -163,7 +163,7 @@ def test_a_stop_ends_ray_and_the_same_command_resumes_without_it(start, tmp_path
     whole = start(mmar, *options, workspace="whole", backend="local")
     assert second.wait(timeout=PATIENCE) == 0, second.stderr
     assert whole.wait(timeout=PATIENCE) == 0, whole.stderr
-    assert len(hashes(tmp_path)) == 6
+    assert len(hashes(tmp_path)) == 20
     assert hashes(tmp_path) == hashes(tmp_path, "whole")
 
 
