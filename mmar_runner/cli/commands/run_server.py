@@ -32,6 +32,7 @@ from mmar_runner.cli.starting.metrics import (
     require_metrics_address,
     served_metrics,
 )
+from mmar_runner.cli.starting.outside import workspace_of
 from mmar_runner.cli.starting.running_already import naming_who_runs
 from mmar_runner.cli.starting.signals import stop_on_signals
 from mmar_runner.cli.starting.validated import parse_settings, validated
@@ -188,13 +189,13 @@ def command(
     if kit is None:
         address = listen_address(None, listen)
         spec, trust = validated(mmar, plugins, side="server", settings=variables), None
-        folder = _workspace(workspace, spec.name)
+        folder = workspace_of(workspace, spec.name, mmar)
     else:
         # Deferred: whoever speaks plain text needs no cryptography.
         from mmar_runner.admission.local import LocalMmar  # noqa: PLC0415
         from mmar_runner.cli.starting.trusted_server import open_trust  # noqa: PLC0415 - as above
 
-        folder = _workspace(workspace, mmar.resolve().name)
+        folder = workspace_of(workspace, mmar.resolve().name, mmar)
         running = "is this server running already? Stop it, or give this one a --workspace"
         with naming_who_runs(folder / "audit.jsonl", running):
             spec, trust = open_trust(kit, LocalMmar(mmar, folder, variables), plugins)
@@ -289,10 +290,6 @@ def _conclude(outcome: RunOutcome, *, new_run: bool, retry_failed: bool) -> None
     if outcome.status is RunStatus.STOPPED:
         msg = f"the run was stopped: {outcome.reason}"
         raise RunStoppedError(msg, hint=f"{same_command(new_run=new_run)} resumes it")
-
-
-def _workspace(named: Path | None, mmar: str) -> Path:
-    return (named or Path("workspace") / mmar).absolute()
 
 
 def _parse_keep(text: str) -> int | None:

@@ -23,6 +23,7 @@ from mmar_runner.cli.options import (
     workspace_option,
 )
 from mmar_runner.cli.output import echo_hint, echo_json, json_option, say
+from mmar_runner.cli.starting.outside import workspace_of
 from mmar_runner.cli.starting.signals import stop_on_signals
 from mmar_runner.cli.starting.validated import checked, parse_settings
 from mmar_runner.cli.views.progress import make_observer
@@ -115,7 +116,7 @@ def command(
     refuse_both(new_run=new_run, retry_failed=retry_failed)
     settings = SimulationSettings(
         mmar=mmar.absolute(),
-        workspace=(workspace or Path("workspace") / mmar.absolute().name).absolute(),
+        workspace=workspace_of(workspace, mmar.absolute().name, mmar),
         clients=clients,
         clients_per_round=clients_per_round,
         rounds=rounds,

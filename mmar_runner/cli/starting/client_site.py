@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mmar_runner.cli.starting.outside import workspace_of
+
 if TYPE_CHECKING:
     from mmar_runner.hooks import LoadedPlugins
 
@@ -34,5 +36,8 @@ class ClientSite:
         Args:
             job: Names the default: the MMAR, or the project if it is not known yet.
             client: The client's name in the federation.
+
+        Raises:
+            UsageError: It lies inside the MMAR.
         """
-        return (self.named_workspace or Path("workspace") / job).absolute() / client
+        return workspace_of(self.named_workspace, job, self.mmar) / client

@@ -17,6 +17,7 @@ from mmar_runner.cli.starting.addresses import (
 )
 from mmar_runner.cli.starting.believed_client import believed_name
 from mmar_runner.cli.starting.kits import open_kit
+from mmar_runner.cli.starting.outside import workspace_of
 from mmar_runner.cli.starting.running_already import naming_who_runs
 from mmar_runner.cli.starting.validated import validated
 from mmar_runner.client.settings import SessionSettings
@@ -142,7 +143,7 @@ class CombinerSides:
         return own if own is not None and self.listen is None else listen
 
     def _folder(self, mmar: str, name: str) -> Path:
-        return (self.workspace or Path("workspace") / mmar / name).absolute()
+        return workspace_of(self.workspace, f"{mmar}/{name}", self.mmar)
 
     def _settings(
         self,
