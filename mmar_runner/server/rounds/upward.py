@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from mmar_runner.errors import DigestError
 from mmar_runner.server.records.record import Kind
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from mmar_runner.server.rounds.round_aggregation import RoundAggregation
     from mmar_runner.server.upstream import GivenModel, Upstream
     from mmar_runner.storage.model_schema import ModelSchema
+
+#: After how long it is said that a parent has not answered yet, in seconds: mostly it does at once.
+_SAID_AFTER_SECONDS: Final = 5.0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -57,6 +60,7 @@ class Upward:
     tell: Callable[[str], None]
     waiting: str = ""
     _weights: dict[int, tuple[float, ...]] = field(default_factory=dict)
+    _telling: asyncio.TimerHandle | None = None
 
     async def combine(
         self, current: OpenRound, accepted: list[CountedUpdate], work: Executor
@@ -78,7 +82,7 @@ class Upward:
         try:
             return await self._combine(current, accepted, work)
         finally:
-            self.waiting = ""
+            self._be_silent()
 
     async def _combine(
         self, current: OpenRound, accepted: list[CountedUpdate], work: Executor
@@ -123,8 +127,15 @@ class Upward:
         return Withdrawn("NOT_ASSIGNED", dict.fromkeys(others, "it works below another combiner"))
 
     def _wait(self, current: OpenRound) -> None:
+        self._be_silent()
         self.waiting = f"round {current.number}: the parent, which has the sum of its updates"
-        self.tell(self.waiting)
+        loop = asyncio.get_running_loop()
+        self._telling = loop.call_later(_SAID_AFTER_SECONDS, self.tell, self.waiting)
+
+    def _be_silent(self) -> None:
+        self.waiting = ""
+        if self._telling is not None:
+            self._telling.cancel()
 
     async def close(self) -> None:
         """Nothing takes part in it that would have to end."""
