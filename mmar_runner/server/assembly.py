@@ -197,7 +197,7 @@ def assemble(
         soundness,
         window=window,
         packed=server.compression != NONE,
-        **({} if controller is None else {"expected": controller.expected}),
+        **({} if controller is None else {"expected": controller.told}),
     )
     reception = Reception(
         coordinator.answers,

@@ -60,6 +60,7 @@ class Controller:
         self._coordinator = coordinator
         self._observer = observer
         self._names = names
+        self._told: dict[str, Expected] = {}
 
     def begin(self) -> None:
         """Ask combiners again whose sums lack clients that were assigned when a server ended."""
@@ -97,6 +98,13 @@ class Controller:
         if name not in self._table.combiners:
             return None
         return self._table.expected(name, self._members.present())
+
+    def told(self, name: str) -> Expected | None:
+        """Return what is expected of a combiner, which is told now."""
+        expected = self.expected(name)
+        if expected is not None:
+            self._told[name] = expected
+        return expected
 
     def check(self, name: str, facts: UpdateFacts) -> None:
         """Hold a combiner's sum against who is assigned to it.
@@ -145,7 +153,17 @@ class Controller:
         else:
             self._ask_anew(combiner)
             self._coordinator.look()
+        self._ease(combiner)
         await asyncio.wrap_future(recorded)
+
+    def _ease(self, but: str) -> None:
+        """Tell the other combiners of whom fewer updates are needed now that more are there."""
+        for name in self._present():
+            before, now = self._told.get(name), self.expected(name)
+            if name == but or before is None or now is None or self._table.counted(name):
+                continue
+            if now.needed < before.needed and now.sites == before.sites:
+                self._coordinator.ask_anew(name)
 
     def _ask_anew(self, combiner: str) -> None:
         """Have a combiner send a sum that holds the clients which it has now."""

@@ -303,15 +303,10 @@ class Members:
                 leaving.callback(self._leave, name, reason)
 
     def expect(self, names: frozenset[str]) -> None:
-        """Let nobody in but those whom the parent assigned, and others go.
-
-        Raises:
-            AuditError: It cannot be written down; whoever is to leave has.
-        """
+        """Let nobody in but those whom the parent assigned, and others go."""
         self.tree.expected = names
-        with ExitStack() as leaving:
-            for name in set(self.present()) - names:
-                leaving.callback(self._leave, name, "its parent assigned it to another combiner")
+        why = "its parent assigned it to another combiner"
+        self._let_go(set(self.present()) - names, why)
 
     def sites_below(self) -> list[SiteBelow]:
         """Return what all who are there do, and those below them."""
@@ -370,13 +365,19 @@ class Members:
     def _sweep(self) -> None:
         why = f"nothing was heard of it for {self.lease_seconds:g} s"
         try:
-            with ExitStack() as leaving:  # each of them, whatever becomes of another
-                for client in self._registry.expired(self._loop.time()):
-                    leaving.callback(self._leave, client.name, why)
-        except AuditError as error:  # nobody called who could be told
-            _log.error("who left cannot be written down: %s", error.message)
+            expired = self._registry.expired(self._loop.time())
+            self._let_go([client.name for client in expired], why)
         finally:
             self.start_sweeping()
+
+    def _let_go(self, names: Iterable[str], why: str) -> None:
+        """Let clients go, each of them, whatever becomes of another."""
+        try:
+            with ExitStack() as leaving:
+                for name in names:
+                    leaving.callback(self._leave, name, why)
+        except AuditError as error:  # nobody called who could be told
+            _log.error("who left cannot be written down: %s", error.message)
 
     def _stepped(self, client: Client, state: ClientStatus, step: int, steps: int) -> None:
         """Note how far a client is, and tell it if it is further than it was."""
