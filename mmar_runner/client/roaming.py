@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from mmar_runner.client.connection.asking import Asking
+from mmar_runner.client.connection.outage import MEND_BELOW
 from mmar_runner.client.session import SessionOutcome, run_session
 from mmar_runner.errors import RefusedError
 from mmar_runner.federation.run_status import RunStatus
@@ -84,6 +85,7 @@ class _Below:
             settings,
             target=place.target,
             connect_timeout=None,  # the controller has answered: now somebody will
+            reach_hint=MEND_BELOW,
             trust=None if trust is None else trust.below(place.combiner, place.target),
         )
         self._place = place

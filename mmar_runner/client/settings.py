@@ -63,6 +63,7 @@ class SessionSettings:
         combines: Whether the session is a combiner's: it sends sums of what comes from below, and
             its MMAR was validated with its server part.
         serves_at: Where a combiner's clients call it, ``host:port``; empty for a client.
+        reach_hint: What can be done if nobody answers; empty for what can be of a server.
         durable: Whether the session's key, and what its trainer keeps, survive the machine's death:
             they are on the disk before they count.
         held_above: Whether the folder lies in one that the server of the same program holds, so
@@ -93,6 +94,7 @@ class SessionSettings:
     synthetic: bool = False
     combines: bool = False
     serves_at: str = ""
+    reach_hint: str = ""
     durable: bool = True
     held_above: bool = False
 

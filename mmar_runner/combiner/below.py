@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from mmar_runner.errors import RunStoppedError
 from mmar_runner.federation.cross_site import CrossSitePlan
+from mmar_runner.interfaces.observer import Observation, Topic
 from mmar_runner.server.ending import StopEvent
 from mmar_runner.server.run import run_server
 
@@ -59,6 +60,10 @@ class Below:
         serving = run_server(settings, self._plugins, self._observer, self._stop)
         self._serving = asyncio.create_task(serving)
         return self._serving
+
+    def tell(self, message: str) -> None:
+        """Say what is waited for."""
+        self._observer.observe(Observation(Topic.WAITING, {"message": message}))
 
     async def stop(self, reason: str) -> RunOutcome | None:
         """Stop the run that is served, if one is: the same command goes on with it.

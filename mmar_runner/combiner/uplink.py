@@ -13,6 +13,7 @@ from mmar_runner.errors import RunStoppedError
 from mmar_runner.server.upstream import SumWanted
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from mmar_runner.federation.run_status import RunEndStatus
@@ -26,9 +27,11 @@ class Uplink:
 
     Args:
         told: What the parent says of that run.
+        tell: Tells what is waited for.
     """
 
-    def __init__(self, told: RegisterReply) -> None:
+    def __init__(self, told: RegisterReply, tell: Callable[[str], None] = lambda _: None) -> None:
+        self._tell = tell
         self.run = f"{told.run_id}/{told.epoch}"
         self.run_id, self.run_number = told.run_id, told.run_number
         self.assigns = told.assigns
@@ -77,6 +80,8 @@ class Uplink:
         Raises:
             RunStoppedError: The run above is over.
         """
+        if self._model is None:
+            self._tell("the parent's first round, with whose model clients are let in here")
         while self._model is None:
             await self._until_changed()
         return self._model

@@ -63,7 +63,7 @@ class CombinerWork:
         self._files = files
         self._told = told
         self._below = below
-        self._uplink = Uplink(told)
+        self._uplink = Uplink(told, below.tell)
         self._beginning: asyncio.Task[asyncio.Task[RunOutcome]] | None = None
 
     @property

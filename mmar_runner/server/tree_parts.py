@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING
 
 from mmar_runner.errors import RunFailedError
 from mmar_runner.federation.assignment import AssignedSites, AssignmentTable
-from mmar_runner.federation.sites import NO_SITES
+from mmar_runner.federation.sites import NO_SITES, Sites
 from mmar_runner.server.members.controller import Controller
 from mmar_runner.server.members.tree import Tree, obstacle
 
 if TYPE_CHECKING:
-    from mmar_runner.federation.sites import Sites
     from mmar_runner.interfaces.observer import Observer
     from mmar_runner.server.components.building import ServerComponents
     from mmar_runner.server.gate.guard import Guard
@@ -33,7 +32,7 @@ def make_tree(settings: ServerSettings, components: ServerComponents, opened: Op
     why = obstacle(settings.server, components.aggregator, components.workflow)
     if settings.assigns and why:
         msg = f"no combiner can work for {settings.spec.name}: {why}"
-        hint = "leave out --assign, or choose a rule such as FedAvg"
+        hint = "leave out --assign; `mmar-runner validate-mmar --tree` names the place in the MMAR"
         raise RunFailedError(msg, hint=hint, reason="DOES_NOT_COMPOSE")
     return Tree(
         why,
@@ -50,8 +49,12 @@ def run_number(settings: ServerSettings, opened: OpenedRun) -> int:
 
 
 def plain_sites(settings: ServerSettings) -> Sites:
-    """Return which site a client is of, by the certificates of the project if there are any."""
-    return NO_SITES if settings.trust is None else settings.trust.sites
+    """Return which site a client is of, by the certificates of the project if there are any.
+
+    Which of them a combiner gets is the parent's business, or their kits': none is missing here.
+    """
+    sites = NO_SITES if settings.trust is None else settings.trust.sites
+    return sites if settings.upstream is None else Sites(sites.known)
 
 
 def sites_of(settings: ServerSettings, tree: Tree) -> Sites:

@@ -144,7 +144,9 @@ class DiscoveryServicer(ABC):
     async def assign(self, request: AssignRequest, peer: Peer) -> AssignReply:
         """Say which combiner a client is to work below; a server without such says so."""
         del request, peer
-        return unmatched("this server assigns nobody: its clients come to it")
+        return unmatched(
+            "this server assigns nobody (it was started without --assign, or is a combiner)"
+        )
 
 
 def unmatched(message: str) -> AssignReply:

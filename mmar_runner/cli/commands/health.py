@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mmar_runner.security.kits.kit import StartupKit
 
 _ADDRESS: Final = "HOST:PORT"
+_WORDS: Final = "health"
 
 
 @click.command("health")
@@ -75,7 +76,7 @@ def command(
 
     if kit is None:
         target = address or DEFAULT_ADDRESS
-        require_loopback(target, option=_ADDRESS)
+        require_loopback(target, option=_WORDS)
         question = HealthQuestion(target, service, timeout=timeout)
     else:
         question = _by_kit(kit, address, service, timeout)
@@ -108,7 +109,7 @@ def _by_kit(folder: Path, address: str | None, service: str, timeout: float) -> 
             raise UsageError(msg, hint=f"give {_ADDRESS}")
     else:
         target = address
-    host = require_address(target, option=_ADDRESS)
+    host = require_address(target, option=_WORDS)
     # A server on this machine is called by whatever reaches it, and shows the name it has.
     expected = own.rpartition(":")[0] if own is not None and is_loopback(host) else None
     return HealthQuestion(target, service, kit, expected, timeout)

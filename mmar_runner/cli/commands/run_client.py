@@ -25,6 +25,7 @@ from mmar_runner.cli.starting.assigning import (
     admit_loopback,
     combiner_option,
     controller_option,
+    require_asking,
     require_controller,
 )
 from mmar_runner.cli.starting.believed_client import believed_name, believed_settings
@@ -135,7 +136,7 @@ def command(
     run after run, what they order and the site allows.
     """
     require_kit_or_insecure(kit, insecure=insecure)
-    require_controller(controller, server, combiner)
+    require_controller(controller, server)
     plugins = load_plugins(plugins_dir=plugins_dir)
     site = ClientSite(mmar, plugins, parse_settings(pairs), workspace)
     limits = Limits(plugins_dir, task_timeout, stall_seconds, connect_timeout, processes)
@@ -144,6 +145,7 @@ def command(
         client = believed_name(name, instance)
         target = controller or server
         settings = limits.of(believed_settings(site, client, target, allow_byoc=allow_byoc))
+        require_asking(combiner, asks=controller is not None)
         way = Way(controller is not None, combiner or "", admit_loopback)
         _say_guessed_index(settings)
         settle_memory()
@@ -157,6 +159,9 @@ def command(
         target = controller or server
         trusted = TrustedClient.open(kit, name=name, instance=instance, server=target)
         asks = controller is not None or (server is None and trusted.kit.is_assigned)
+        require_asking(combiner, asks=asks)
+        if server is not None and trusted.kit.is_assigned:
+            say("warning: --server calls that one, whatever combiner the project assigns", err=True)
         way = Way(asks, combiner or "")
         client = trusted.name
         log = site.workspace(trusted.job(site), client) / "audit.jsonl"
@@ -192,7 +197,9 @@ def _run_trusted(
         here = local
         if here is None:
             seconds = limits.connect_timeout
-            here = await trusted.delivered(site, trust, observer, stop, connect_timeout=seconds)
+            here = await trusted.delivered(
+                *(site, trust, observer, stop), connect_timeout=seconds, waits=way.asks
+            )
             say_settings(here[0].validation)
         settings = limits.of(trusted.session(site, here, trust))
         _say_guessed_index(settings)

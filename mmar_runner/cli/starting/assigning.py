@@ -65,26 +65,37 @@ def assigning(
         if provisioned.get(client, combiner) != combiner:
             msg = f"the project pins {client} to {provisioned[client]}, not to {combiner}"
             raise UsageError(msg, hint="leave out --pin, or change project.yml")
+        if found.get(client, combiner) != combiner:
+            msg = f"--pin names two combiners for {client}: {found[client]} and {combiner}"
+            raise UsageError(msg, hint="a client that may work below several needs no --pin")
         found[client] = combiner
     if found and not assigns:
         raise UsageError("--pin is for a server that assigns clients", hint="add --assign")
     return found if assigns else None
 
 
-def require_controller(controller: str | None, server: str | None, combiner: str | None) -> None:
+def require_controller(controller: str | None, server: str | None) -> None:
     """Refuse options of which one says where the client comes, and the other where it asks.
 
     Raises:
-        UsageError: Both are given, or a combiner is preferred and nobody is asked.
+        UsageError: Both are given, or one is no address.
     """
     if controller is not None and server is not None:
         msg = "--controller and --server exclude each other: a client that asks is told"
         raise UsageError(msg, hint="leave out --server")
     if controller is not None:
         require_address(controller, option="--controller")
-    if combiner is not None and server is not None:
+
+
+def require_asking(combiner: str | None, *, asks: bool) -> None:
+    """Refuse to prefer a combiner where nobody is asked.
+
+    Raises:
+        UsageError: ``--combiner`` means nothing.
+    """
+    if combiner is not None and not asks:
         msg = "--combiner is for a client that asks which one it works below"
-        raise UsageError(msg, hint="give --controller HOST:PORT in place of --server")
+        raise UsageError(msg, hint="add --controller HOST:PORT, the server that assigns")
 
 
 def admit_loopback(target: str) -> None:

@@ -52,21 +52,26 @@ def believed_settings(
     )
 
 
-def believed_name(name: str | None, instance: int | None) -> str:
+def believed_name(
+    name: str | None, instance: int | None, *, who: str = "client", example: str = "site-1"
+) -> str:
     """Return what a client that nothing vouches for is called.
 
     Args:
         name: What ``--name`` said, or None.
         instance: Which client of that name it is, or None.
+        who: What it is, for the sentence: a client, or a combiner.
+        example: A name that it could have.
 
     Raises:
         UsageError: There is no name, or it can be no client's.
     """
     if not name:
-        msg = "without a start-up kit nothing says who this client is"
-        raise UsageError(msg, hint="add --name, for example --name site-1")
+        msg = f"without a start-up kit nothing says who this {who} is"
+        raise UsageError(msg, hint=f"add --name, for example --name {example}")
     if "/" in name or name in {".", ".."}:
-        raise UsageError(f"{name!r} cannot be a client's name", hint="for example --name site-1")
+        msg = f"{name!r} cannot be a {who}'s name"
+        raise UsageError(msg, hint=f"for example --name {example}")
     name = name if instance is None else f"{name}_{instance}"
     if _RUN_FOLDER.fullmatch(name):
         msg = f"{name!r} cannot be a client's name: a server calls the folders of its runs so"

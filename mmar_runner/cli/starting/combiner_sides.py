@@ -20,6 +20,7 @@ from mmar_runner.cli.starting.kits import open_kit
 from mmar_runner.cli.starting.outside import workspace_of
 from mmar_runner.cli.starting.running_already import naming_who_runs
 from mmar_runner.cli.starting.validated import validated
+from mmar_runner.client.connection.outage import mend
 from mmar_runner.client.settings import SessionSettings
 from mmar_runner.combiner.run import CombinerSettings
 from mmar_runner.errors import UsageError
@@ -78,7 +79,7 @@ class CombinerSides:
             UsageError: There is no name or parent, or an address is not loopback.
             MmarInvalidError: The MMAR has errors.
         """
-        name = believed_name(self.name, None)
+        name = believed_name(self.name, None, who="combiner", example="east")
         if self.parent is None:
             msg = "without a start-up kit nothing says where the parent is"
             raise UsageError(msg, hint="add --parent HOST:PORT, for example 127.0.0.1:8002")
@@ -177,6 +178,7 @@ class CombinerSides:
             trust=None if trust is None else trust[1],
             combines=True,
             serves_at=self._serves_at(listen, trust),
+            reach_hint=mend("parent"),
         )
         return CombinerSettings(server, session)
 

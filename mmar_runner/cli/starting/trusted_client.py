@@ -116,8 +116,9 @@ class TrustedClient:
         stop: asyncio.Event,
         *,
         connect_timeout: float | None,
+        waits: bool = False,
     ) -> tuple[Admission, SiteRules]:
-        """Fetch and admit the MMAR that the server deploys.
+        """Fetch and admit the MMAR that the server deploys; or wait until it deploys one.
 
         Raises:
             TrustError: A rule refuses it, or the connection is not to be trusted.
@@ -137,6 +138,7 @@ class TrustedClient:
             self.name,
             site.variables,
             connect_timeout,
+            waits,
         )
         return await fetch_mmar(delivery, site.plugins.registry, observer, stop), rules
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from mmar_runner.client.connection.line import Line
-from mmar_runner.client.connection.outage import Outage
+from mmar_runner.client.connection.outage import Outage, mend
 from mmar_runner.client.connection.retries import Retries
 from mmar_runner.errors import (
     NotAuthorizedError,
@@ -66,7 +66,7 @@ class Asking:
             settings.tls,
             None if settings.trust is None else settings.trust.judge_server,
         )
-        self._outage = Outage(settings.target, observer)
+        self._outage = Outage(settings.target, observer, mend("controller"))
         self._retries = Retries(self._line, self._outage, settings.trust, observer)
         self._told = ""
 
@@ -102,9 +102,12 @@ class Asking:
             RefusedError: UNMATCHED_CONFIG.
         """
         try:
-            return _taken(await self._ask(), self._settings.target)
+            reply = await self._ask()
         except UnreachableError:
             return None
+        if (found := _taken(reply, self._settings.target)) is None:
+            self._say(reply)
+        return found
 
     async def close(self) -> None:
         """Close the line."""
@@ -120,11 +123,14 @@ class Asking:
         stub = DiscoveryStub(self._line.channel, self._settings.target)
         return await stub.assign(request, timeout=_ANSWER_SECONDS)
 
-    async def _wait(self, reply: AssignReply) -> None:
+    def _say(self, reply: AssignReply) -> None:
         if reply.message != self._told:
             self._told = reply.message
             facts = {"message": f"{self._settings.target}: {reply.message}; trying again"}
             self._observer.observe(Observation(Topic.WAITING, facts))
+
+    async def _wait(self, reply: AssignReply) -> None:
+        self._say(reply)
         await asyncio.sleep(min(_MOST_SECONDS, max(_LEAST_SECONDS, reply.retry_seconds)))
 
 
@@ -146,7 +152,9 @@ def _taken(reply: AssignReply, controller: str) -> Assigned | None:
         case AssignStatus.UNAUTHORIZED:
             raise NotAuthorizedError(reply.message, reason="NOT_AUTHORIZED")
         case AssignStatus.UNMATCHED_CONFIG:
-            hint = "give the client the MMAR that is run there, or --server without --controller"
+            hint = (
+                "ask the root of a tree that assigns, with the MMAR that it runs; or give --server"
+            )
             raise RefusedError(reply.message, reason="UNMATCHED_CONFIG", hint=hint)
         case other:
             msg = f"{controller} answered with the status {other}, which is not known here"

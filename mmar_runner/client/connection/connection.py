@@ -53,7 +53,7 @@ class Connection:
         trust = settings.trust
         judge = None if trust is None else trust.judge_server
         self._line = Line(settings.target, settings.tls, judge)
-        self._outage = Outage(settings.target, observer)
+        self._outage = Outage(settings.target, observer, settings.reach_hint)
         self._retries = Retries(self._line, self._outage, trust, observer)
         self._own = Registration(settings, session_key, observer, self._line, self._retries)
         self._moved = float("-inf")

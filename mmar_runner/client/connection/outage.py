@@ -12,20 +12,40 @@ from mmar_runner.interfaces.observer import Observation, Topic
 if TYPE_CHECKING:
     from mmar_runner.interfaces.observer import Observer
 
-#: What whoever watches can do about a server that was never reached.
-MEND: Final = (
-    "is the server running? Another address: --server HOST:PORT; to give up after a while: "
-    "--connect-timeout SECONDS"
+
+def mend(what: str = "server") -> str:
+    """Return what whoever watches can do about somebody who was never reached.
+
+    Args:
+        what: Who it is; also the name of the option that says where.
+    """
+    return (
+        f"is the {what} running? Another address: --{what} HOST:PORT; to give up after a while: "
+        "--connect-timeout SECONDS"
+    )
+
+
+#: The same of a combiner that a controller has named.
+MEND_BELOW: Final = (
+    "a combiner answers once enough clients are assigned for the first round; if it has died, the "
+    "controller names another"
 )
 #: How often an outage that lasts is told at least, in seconds.
 LONGEST_SILENCE: Final = 60.0
 
 
 class Outage:
-    """Since when nobody answers, told to the observer ever more seldom."""
+    """Since when nobody answers, told to the observer ever more seldom.
 
-    def __init__(self, target: str, observer: Observer) -> None:
+    Args:
+        target: Who should, ``host:port``.
+        observer: Is told.
+        hint: What can be done, told once; empty for that of a server.
+    """
+
+    def __init__(self, target: str, observer: Observer, hint: str = "") -> None:
         self._target = target
+        self._hint = hint or mend()
         self._observer = observer
         self._since: float | None = None
         self._told = float("-inf")
@@ -54,7 +74,7 @@ class Outage:
             "message": error.message,
         }
         if not self._hinted:
-            facts["hint"] = error.hint or MEND
+            facts["hint"] = error.hint or self._hint
             self._hinted = True
         self._observer.observe(Observation(Topic.UNREACHABLE, facts))
 
@@ -67,5 +87,4 @@ class Outage:
     def error(self) -> UnreachableError:
         """Return the error of a caller that gives up."""
         seconds = 0.0 if self._since is None else time.monotonic() - self._since
-        hint = "is the server running, and is --server its address?"
-        return UnreachableError(f"{self._message}, for {seconds:.1f} s", hint=hint)
+        return UnreachableError(f"{self._message}, for {seconds:.1f} s", hint=self._hint)

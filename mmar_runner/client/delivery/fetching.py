@@ -71,6 +71,7 @@ class Delivery:
         client_name: As which client the MMAR would run.
         variables: The ``--set`` values.
         connect_timeout: Seconds to try to reach the server; None tries for ever.
+        waits: Whether to wait for a server that has deployed nothing yet.
     """
 
     trust: ClientTrust
@@ -79,6 +80,7 @@ class Delivery:
     client_name: str
     variables: Mapping[str, Any] = field(default_factory=dict)
     connect_timeout: float | None = None
+    waits: bool = False
 
 
 async def fetch_mmar(
@@ -120,7 +122,10 @@ class _Courier:
         self._line = MmarLine(delivery.trust, "run", delivery.trust.kit)
         self._folder = delivery.workspace / "packages"
         self._download = PackageDownload(
-            delivery.trust, observer, connect_timeout=delivery.connect_timeout
+            delivery.trust,
+            observer,
+            connect_timeout=delivery.connect_timeout,
+            waits=delivery.waits,
         )
 
     async def fetch(self, catalog: ComponentCatalog) -> Admission:

@@ -58,15 +58,22 @@ class PackageDownload:
         trust: Who calls whom.
         observer: Sees what happens.
         connect_timeout: Seconds to try to reach the server; None tries for ever.
+        waits: Whether to wait for a server that has deployed nothing yet.
     """
 
     def __init__(
-        self, trust: ClientTrust, observer: Observer, *, connect_timeout: float | None
+        self,
+        trust: ClientTrust,
+        observer: Observer,
+        *,
+        connect_timeout: float | None,
+        waits: bool = False,
     ) -> None:
         self._trust = trust
         self._observer = observer
         self._connect_timeout = connect_timeout
         self._reached = False
+        self._waits = waits
 
     async def receive(self, package: IncomingPackage) -> Announced:
         """Receive all of the package, however often the server goes away meanwhile.
@@ -113,6 +120,8 @@ class PackageDownload:
             error: What the server refused.
             files: The stamp of the files before it.
         """
+        if error.reason == "NOT_DEPLOYED":
+            return self._waits
         match reaction_to(error.reason):
             case Reaction.RETRY:
                 return True

@@ -142,6 +142,7 @@ def _combiners(document: PolicyDocument, value: dict[str, Any]) -> Iterator[Poli
         if isinstance(host, str) and not is_host(host):
             message = f"{host!r} is neither a host name nor an IP address."
             yield document.fault(("combiners", index, "cn"), message, _bare_host(host))
+    yield from _shared_addresses(document, value)
     server = value.get("server")
     assigns = isinstance(server, dict) and server.get("assign_clients") is True
     if assigns and not above:
@@ -156,6 +157,23 @@ def _combiners(document: PolicyDocument, value: dict[str, Any]) -> Iterator[Poli
                 message = "A server that assigns clients has its combiners directly below it."
                 hint = "Leave out combiner here, or assign_clients."
                 yield document.fault((part, index, "combiner"), message, hint)
+
+
+def _shared_addresses(document: PolicyDocument, value: dict[str, Any]) -> Iterator[PolicyFault]:
+    """Whoever would answer at the address of another: the server's, or a combiner's."""
+    server = value.get("server")
+    seen = {}
+    if isinstance(server, dict):
+        seen[server.get("cn"), server.get("fed_learn_port", 8002)] = "the server"
+    for index, entry in _entries(value, "combiners"):
+        if not isinstance(entry, dict) or not isinstance(entry.get("cn"), str):
+            continue
+        at = (entry["cn"], entry.get("fed_learn_port", 8002))
+        if at in seen:
+            message = f"{seen[at]} answers at {at[0]}:{at[1]} already."
+            hint = "Give each a cn or a fed_learn_port of its own."
+            yield document.fault(("combiners", index), message, hint)
+        seen.setdefault(at, str(entry.get("name")))
 
 
 def _no_way_up(name: str, above: dict[str, Any]) -> str | None:

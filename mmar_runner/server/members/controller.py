@@ -61,6 +61,7 @@ class Controller:
         self._observer = observer
         self._names = names
         self._told: dict[str, Expected] = {}
+        self._waiting: dict[str, str] = {}
 
     def begin(self) -> None:
         """Ask combiners again whose sums lack clients that were assigned when a server ended."""
@@ -84,6 +85,7 @@ class Controller:
         chosen = self._table.choose(name, self._present(), request.preferred_combiner)
         if chosen is None:
             return self._later(name)
+        self._waiting.pop(name, None)
         if self._table.combiner_of.get(name) != chosen:
             self._require_place(name)
             await self._move(name, chosen)
@@ -129,6 +131,10 @@ class Controller:
     def _later(self, name: str) -> AssignReply:
         pin = self._table.pinned.get(name)
         message = "no combiner is there" if pin is None else f"its combiner {pin} is not there"
+        if self._waiting.get(name) != message and len(self._waiting) < self._members.max_clients:
+            self._waiting[name] = message
+            facts = {"message": f"{name} waits for a combiner: {message}"}
+            self._observer.observe(Observation(Topic.WAITING, facts))
         status = AssignStatus.ASSIGN_STATUS_TRY_AGAIN
         return AssignReply(status=status, message=message, retry_seconds=RETRY_SECONDS)
 

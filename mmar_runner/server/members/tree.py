@@ -80,15 +80,17 @@ class Tree:
             msg = "cross-site validation is not done below a combiner, and the MMAR asks for it"
             hint = "remove cross_site_validation from config_fed_client.json, or leave the tree"
             raise RefusedError(msg, reason="NOT_BELOW_COMBINERS", hint=hint)
-        self._require_assigned(request.client_name)
+        self._require_assigned(request)
         if request.combines and self.table is not None:
             _require_address(request.serves_at)
 
-    def _require_assigned(self, name: str) -> None:
-        if self.expected is None or name in self.expected:
+    def _require_assigned(self, request: RegisterRequest) -> None:
+        if self.expected is None or request.client_name in self.expected:
             return
-        msg = f"{name} is not assigned to this combiner"
+        msg = f"{request.client_name} is not assigned to this combiner"
         hint = "start the client with --controller and the address of the server that assigns"
+        if request.combines:
+            hint = "combiners stand directly below a server that assigns: give --parent its address"
         raise RefusedError(msg, reason="NOT_ASSIGNED", hint=hint)
 
 
