@@ -8,13 +8,14 @@ an update that nobody has acknowledged, go with it.
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from mmar_runner.client.connection.asking import Asking
 from mmar_runner.client.connection.outage import MEND_BELOW
 from mmar_runner.client.session import SessionOutcome, run_session
-from mmar_runner.errors import RefusedError
+from mmar_runner.errors import CertificateError, RefusedError, UsageError
 from mmar_runner.federation.run_status import RunStatus
 from mmar_runner.interfaces.observer import Observation, Topic
 from mmar_runner.waiting.races import unless
@@ -27,8 +28,12 @@ if TYPE_CHECKING:
     from mmar_runner.hooks import LoadedPlugins
     from mmar_runner.interfaces.observer import Observer
 
-#: How often a controller is asked about a combiner that does not answer, in seconds.
+#: How often a controller is asked about a combiner that does not answer, in seconds; and about
+#: one that does, but may have lost its parent.
 _ASK_SECONDS: Final = 2.0
+_LOOK_SECONDS: Final = 30.0
+#: After how long another combiner is asked for than one that serves others, in seconds.
+_AVOID_SECONDS: Final = 30.0
 #: After how long a combiner is called again that does not know yet of its client, in seconds.
 _EARLY_SECONDS: Final = 0.5
 #: What shows that a combiner answers.
@@ -64,10 +69,9 @@ async def run_roaming(
             if asked.cancelled():
                 return SessionOutcome(RunStatus.STOPPED, "the session was told to stop")
             place = asked.result()
-            admit(place.target)
             facts = {"client": settings.name, "combiner": place.combiner, "target": place.target}
             observer.observe(Observation(Topic.ASSIGNED, facts))
-            below = _Below(settings, place, asking, observer)
+            below = _Below(settings, place, asking, observer, admit)
             if (outcome := await below.work(plugins, stop)) is not None:
                 return outcome
     finally:
@@ -78,8 +82,14 @@ class _Below:
     """One session below one combiner; it sees whether that answers, and tells of it as usual."""
 
     def __init__(
-        self, settings: SessionSettings, place: Assigned, asking: Asking, observer: Observer
+        self,
+        settings: SessionSettings,
+        place: Assigned,
+        asking: Asking,
+        observer: Observer,
+        admit: Callable[[str], None],
     ) -> None:
+        self._admit = admit
         trust = settings.trust
         self._settings = replace(
             settings,
@@ -95,14 +105,20 @@ class _Below:
 
     async def work(self, plugins: LoadedPlugins, stop: asyncio.Event) -> SessionOutcome | None:
         """Return how the session ended; None if the client has to ask its controller again."""
-        session = run_session(self._settings, plugins, self, stop)
         try:
+            self._admit(self._place.target)
+            session = run_session(self._settings, plugins, self, stop)
             done = await unless(session, self._moved())
             return None if done.cancelled() else done.result()
         except RefusedError as error:
             if error.reason != "NOT_ASSIGNED":
                 raise
-        await asyncio.sleep(_EARLY_SECONDS)  # the combiner hears of its clients with a task
+            await asyncio.sleep(_EARLY_SECONDS)  # the combiner hears of its clients with a task
+        except (CertificateError, UsageError) as error:  # ours is looked at when we ask again
+            facts = {"message": f"{self._place.combiner} is not called: {error.message}"}
+            self._observer.observe(Observation(Topic.WAITING, facts))
+            self._asking.avoid = (self._place.combiner,)
+            await asyncio.sleep(_ASK_SECONDS)
         return None
 
     def observe(self, observation: Observation) -> None:
@@ -114,10 +130,22 @@ class _Below:
         self._observer.observe(observation)
 
     async def _moved(self) -> None:
-        """Return once the combiner does not answer, and the controller names another."""
+        """Return once the controller names another combiner, or this one is to be avoided."""
+        clock = asyncio.get_running_loop().time
+        since: float | None = None
         while True:
-            await self._silent.wait()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK_SECONDS):
+                    await self._silent.wait()
             found = await self._asking.once()
             if found not in {None, self._place}:
+                self._asking.avoid = ()
                 return
+            if not self._silent.is_set():
+                since = None
+                continue
+            since = clock() if since is None else since
+            if found is not None and found.serves and clock() - since > _AVOID_SECONDS:
+                self._asking.avoid = (self._place.combiner,)
+                since = None
             await asyncio.sleep(_ASK_SECONDS)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import TypeAlias
@@ -53,6 +54,8 @@ class AssignmentTable:
         combiner_of: The combiner of every client that has one.
         counted: Says which sites count in a combiner's sum for the open round.
         count: Says of how many sites clients are: further instances of one count once.
+        site_of: Says of which site a client is.
+        gone: Says which clients of a combiner are not there, as far as it tells.
     """
 
     wanted: Callable[[], int]
@@ -61,8 +64,12 @@ class AssignmentTable:
     combiner_of: dict[str, str] = field(default_factory=dict)
     counted: CountedOf = lambda _: None
     count: Callable[[Iterable[str]], int] = NO_SITES.count
+    site_of: Callable[[str], str] = NO_SITES.of
+    gone: Callable[[str], AbstractSet[str]] = lambda _: frozenset()
 
-    def choose(self, client: str, present: Collection[str], preferred: str) -> str | None:
+    def choose(
+        self, client: str, present: Collection[str], preferred: str, avoid: Collection[str] = ()
+    ) -> str | None:
         """Return the combiner that a client is to work below; None if it has to wait.
 
         The one that it must have; else the one that it has, for as long as that is there; else
@@ -73,9 +80,11 @@ class AssignmentTable:
             client: Who asks.
             present: The combiners that are there.
             preferred: Which one it prefers; empty for none.
+            avoid: Which do not answer it; one of them is chosen all the same if there is no other.
         """
-        if (pin := self.pinned.get(client)) is not None:
+        if (pin := self.pinned.get(self.site_of(client))) is not None:
             return pin if pin in present else None
+        present = set(present).difference(avoid) or present
         if (before := self.combiner_of.get(client)) in present:
             return before
         if preferred in present:
@@ -105,10 +114,24 @@ class AssignmentTable:
             there: The clients that take part: combiners, and sites that come to the server itself.
         """
         sites = self.asked(combiner)
-        summed = {one for one in self.combiners if self.counted(one) is not None}
-        others = self.standing(summed.union(there) - {combiner})
-        spare = max(0, self.count(others | sites) - self.wanted())
-        return Expected(sites, max(1, self.count(sites) - spare))
+        others = self.standing(self._summed().union(there) - {combiner})
+        own = sites - self.gone(combiner)
+        spare = self.count(others | own) - self.wanted()
+        if spare <= 0:  # nobody can be spared, whoever is there
+            own, spare = sites, 0
+        needed = self.count(others | own) - self.count(others) - spare
+        return Expected(sites, max(1, needed))
+
+    def lacking(self, there: Iterable[str]) -> list[str]:
+        """Return the combiners whose sums are too small, though clients of theirs are there.
+
+        As they stand, the sums that are in and those that may come hold too few.
+        """
+        standing = self.standing(self._summed().union(there))
+        if self.count(standing) >= self.wanted():
+            return []
+        late = {one: self.asked(one) - self.gone(one) - standing for one in self._summed()}
+        return sorted(one for one, clients in late.items() if clients and one in set(there))
 
     def standing(self, clients: Iterable[str]) -> set[str]:
         """Return for whom clients stand in the open round: combiners for those below them."""
@@ -118,7 +141,10 @@ class AssignmentTable:
 
     def _names(self, combiner: str) -> frozenset[str]:
         counted = self.counted(combiner)
-        return self.asked(combiner) if counted is None else counted
+        return self.asked(combiner) - self.gone(combiner) if counted is None else counted
+
+    def _summed(self) -> set[str]:
+        return {one for one in self.combiners if self.counted(one) is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,3 +174,11 @@ class AssignedSites(Sites):
         """
         placed = self.of_all(self.table.combiner_of) | self.table.combiners
         return Sites.absent(self, clients) - placed
+
+    def may_come(self, failed: Iterable[str]) -> set[str]:
+        """Return the sites that may still come if these clients have failed.
+
+        Those below a combiner that has failed may come by another.
+        """
+        below = (self.table.below(one) for one in self.table.combiners.intersection(failed))
+        return self.absent(failed).union(*map(self.of_all, below))

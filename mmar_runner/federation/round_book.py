@@ -165,7 +165,7 @@ class RoundBook:
         others = (active | self.passed) - self.invited - self.failed.keys()
         could = self.accepted | self.unanswered() | others
         needed = self.quorum if quorum is None else quorum
-        return self.sites.count(could | self.sites.absent(self.failed)) < needed
+        return self.sites.count(could | self.sites.may_come(self.failed)) < needed
 
     def _expected(self, active: AbstractSet[str]) -> set[str]:
         return self.accepted | (self.unanswered() & active)

@@ -124,6 +124,10 @@ class RoundMachine:
         book = self._open
         return () if book is None or book.closed else tuple(book.missing_clients())
 
+    def failed(self) -> frozenset[str]:
+        """Return whose task of the open round has failed for good."""
+        return frozenset() if self._open is None else frozenset(self._open.failed)
+
     def present(self) -> list[str]:
         """Return who is there, sorted."""
         return sorted(self._active)

@@ -50,6 +50,10 @@ class Sites:
         """Return the admitted sites of which none of these clients is."""
         return set(self.admitted) - self.of_all(clients)
 
+    def may_come(self, failed: Iterable[str]) -> set[str]:
+        """Return the sites that may still come if these clients have failed."""
+        return self.absent(failed)
+
     def has_place(self, client: str, present: Collection[str], places: int) -> bool:
         """Return True if there is a place for one more client.
 

@@ -172,7 +172,9 @@ def assemble(
     members = _members(
         settings, opened, coordinator, observer, guard, registry=registry, tree=tree, number=number
     )
-    controller = make_controller(tree, opened, members, coordinator, observer=observer, guard=guard)
+    controller = make_controller(
+        tree, opened, members, coordinator, observer=observer, guard=guard, sites=sites
+    )
     desk.members = members
     reporter.expect(sites, members.present)
     board = Board(

@@ -73,11 +73,14 @@ def make_controller(
     *,
     observer: Observer,
     guard: Guard,
+    sites: Sites,
 ) -> Controller | None:
     """Return who assigns clients to combiners; None where nobody does."""
     if tree.table is None:
         return None
-    return Controller(tree.table, opened.record, members, coordinator, observer, names=guard.names)
+    return Controller(
+        tree.table, opened.record, members, coordinator, observer, names=guard.names, sites=sites
+    )
 
 
 def _table(settings: ServerSettings, state: RunState) -> AssignmentTable:
@@ -94,4 +97,5 @@ def _table(settings: ServerSettings, state: RunState) -> AssignmentTable:
         dict(state.assigned),
         counted,
         plain_sites(settings).count,
+        plain_sites(settings).of,
     )

@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
@@ -16,6 +16,10 @@ from mmar_runner.security.provisioning.enrolment import DEFAULT_LIFE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+
+#: Of combiners: each has a port of its own.
+_FIRST_PORT: Final = 9002
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +86,13 @@ def make_kits(
             "assign_clients": assigns,
         },
         "combiners": [
-            {"name": name, "cn": "localhost", "org": given.get(name, server_org)}
-            for name in combiners
+            {
+                "name": name,
+                "cn": "localhost",
+                "fed_learn_port": _FIRST_PORT + number,
+                "org": given.get(name, server_org),
+            }
+            for number, name in enumerate(combiners)
         ],
         "fl_clients": [
             {"client_name": name, "org": given.get(name, f"org-{name}")} for name in clients

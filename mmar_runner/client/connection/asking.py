@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from mmar_runner.client.connection.line import Line
@@ -17,6 +17,7 @@ from mmar_runner.errors import (
     UnreachableError,
 )
 from mmar_runner.federation.assignment import AssignStatus
+from mmar_runner.federation.client_machine import Reaction, reaction_to
 from mmar_runner.interfaces.observer import Observation, Topic
 from mmar_runner.wire.messages import AssignRequest
 from mmar_runner.wire.stub import DiscoveryStub
@@ -39,10 +40,12 @@ class Assigned:
     Attributes:
         combiner: Its name: whoever answers there must show its certificate.
         target: Where it answers, ``host:port``.
+        serves: Whether clients may come to it by now.
     """
 
     combiner: str
     target: str
+    serves: bool = field(default=False, compare=False)
 
 
 class Asking:
@@ -52,6 +55,9 @@ class Asking:
         settings: Of the session; its target is the controller.
         preferred: The combiner that the client prefers; empty for none.
         observer: Sees what is waited for.
+
+    Attributes:
+        avoid: Combiners that did not answer the client, or not as themselves.
 
     Raises:
         CertificateError: TLS_FILES, certificate and key cannot be used.
@@ -69,6 +75,7 @@ class Asking:
         self._outage = Outage(settings.target, observer, mend("controller"))
         self._retries = Retries(self._line, self._outage, settings.trust, observer)
         self._told = ""
+        self.avoid: tuple[str, ...] = ()
 
     async def until_assigned(self) -> Assigned:
         """Ask until there is a combiner, however long that takes.
@@ -105,6 +112,10 @@ class Asking:
             reply = await self._ask()
         except UnreachableError:
             return None
+        except RefusedError as error:
+            if reaction_to(error.reason) is Reaction.RETRY:
+                return None
+            raise
         if (found := _taken(reply, self._settings.target)) is None:
             self._say(reply)
         return found
@@ -118,6 +129,7 @@ class Asking:
             client_name=self._settings.name,
             preferred_combiner=self._preferred,
             mmar_digest=self._settings.spec.digest,
+            avoid=self.avoid,
         )
         await self._line.identify()
         stub = DiscoveryStub(self._line.channel, self._settings.target)
@@ -146,7 +158,7 @@ def _taken(reply: AssignReply, controller: str) -> Assigned | None:
             if not reply.combiner or not reply.target:
                 msg = f"{controller} assigned a combiner without name or address"
                 raise ProtocolError(msg)
-            return Assigned(reply.combiner, reply.target)
+            return Assigned(reply.combiner, reply.target, reply.serves)
         case AssignStatus.TRY_AGAIN | AssignStatus.UNASSIGNED:
             return None
         case AssignStatus.UNAUTHORIZED:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, Protocol
 
 from mmar_runner.errors import NotAuthorizedError, RefusedError
+from mmar_runner.security.identity import Role
 from mmar_runner.server.wording import plain
 
 if TYPE_CHECKING:
@@ -82,6 +83,9 @@ def require_own_name(
         msg = "a client is known by its certificate here"
         raise RefusedError(msg, reason="CERT_MISSING", hint="start the client with --kit")
     own = peer.certificate.identity.name
+    if name != own and peer.certificate.identity.role is Role.COMBINER:
+        msg = f"a combiner has its own name, {own}, and no further instances"
+        raise RefusedError(msg, reason="NAME_MISMATCH", hint="provision a kit for each combiner")
     if name != own and not _is_instance(name, own, participants):
         msg = f"the certificate is {own!r}'s, not {plain(name, _SHOWN)!r}'s"
         hint = f"register as {own}, or as a further instance with --instance K"

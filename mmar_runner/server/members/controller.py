@@ -9,6 +9,7 @@ forged, and none can be too old.
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING, Final
 
 from mmar_runner.errors import NotAuthorizedError, RefusedError
@@ -19,6 +20,7 @@ from mmar_runner.wire.messages import AssignReply, AssignStatus
 
 if TYPE_CHECKING:
     from mmar_runner.federation.assignment import AssignmentTable, Expected
+    from mmar_runner.federation.sites import Sites
     from mmar_runner.interfaces.observer import Observer
     from mmar_runner.interfaces.update import UpdateFacts
     from mmar_runner.server.gate.names import NameRule
@@ -42,6 +44,7 @@ class Controller:
         coordinator: Runs the rounds.
         observer: Sees who is assigned.
         names: Says who may have which name.
+        sites: Keeps places for those that are admitted.
     """
 
     def __init__(
@@ -53,6 +56,7 @@ class Controller:
         observer: Observer,
         *,
         names: NameRule,
+        sites: Sites,
     ) -> None:
         self._table = table
         self._record = record
@@ -60,13 +64,31 @@ class Controller:
         self._coordinator = coordinator
         self._observer = observer
         self._names = names
+        self._sites = sites
         self._told: dict[str, Expected] = {}
+        self._moved: dict[str, float] = {}
+        self._clock = time.monotonic  # as the loop's
+        table.gone = self._gone
+        members.tree.changed, members.tree.returned = self.look, self._returned
         self._waiting: dict[str, str] = {}
 
     def begin(self) -> None:
         """Ask combiners again whose sums lack clients that were assigned when a server ended."""
         for name in self._present():
             self._ask_anew(name)
+
+    def look(self) -> None:
+        """Ask combiners again of whom something else is expected than they were told."""
+        present = self._present()
+        for name in present:
+            before, now = self._told.get(name), self.expected(name)
+            if before is None or now is None or self._table.counted(name) is not None:
+                continue
+            if now.sites != before.sites or now.needed < before.needed:
+                self._told.pop(name)  # until it is told
+                self._coordinator.ask_anew(name)
+        for name in self._table.lacking(present):
+            self._coordinator.ask_anew(name)
 
     async def assign(self, request: AssignRequest, peer: Peer) -> AssignReply:
         """Say which combiner a client works below; it is on record before it is said.
@@ -82,7 +104,7 @@ class Controller:
         except NotAuthorizedError as error:
             status = AssignStatus.ASSIGN_STATUS_UNAUTHORIZED
             return AssignReply(status=status, message=error.message)
-        chosen = self._table.choose(name, self._present(), request.preferred_combiner)
+        chosen = self._choose(name, request)
         if chosen is None:
             return self._later(name)
         self._waiting.pop(name, None)
@@ -92,7 +114,10 @@ class Controller:
         known = self._members.known(chosen)
         target = "" if known is None else known.serves_at
         return AssignReply(
-            status=AssignStatus.ASSIGN_STATUS_ASSIGNED, combiner=chosen, target=target
+            status=AssignStatus.ASSIGN_STATUS_ASSIGNED,
+            combiner=chosen,
+            target=target,
+            serves=known is not None and known.given[0] >= 0,
         )
 
     def expected(self, name: str) -> Expected | None:
@@ -125,6 +150,36 @@ class Controller:
             msg = f"the sum of {name} holds {found} sites, and {expected.needed} are needed"
             raise RefusedError(msg, reason="SITES_CHANGED", hint="ask for the task again")
 
+    def _returned(self, combiner: str) -> None:
+        """Give a combiner its task again: what it knows of its clients may be old."""
+        self._told.pop(combiner, None)
+        self._ask_anew(combiner)
+        self.look()
+
+    def _choose(self, name: str, request: AssignRequest) -> str | None:
+        """Choose; who says that a combiner does not answer is moved at most once a lease."""
+        moved = self._moved.get(name, float("-inf"))
+        settled = self._clock() - moved > self._members.lease_seconds
+        avoid = frozenset(request.avoid) if settled else frozenset()
+        working = set(self._present()) - self._coordinator.failed()
+        there = working or self._present()
+        return self._table.choose(name, there, request.preferred_combiner, avoid)
+
+    def _gone(self, combiner: str) -> frozenset[str]:
+        """Return which clients of a combiner at work have not been there for a lease, it says."""
+        known = self._members.known(combiner)
+        if known is None or not known.state.at_work:
+            return frozenset()
+        if self._clock() - known.since <= self._members.lease_seconds:
+            return frozenset()  # they may be on their way
+        there = {site.path for site in known.below}
+        lease, now = self._members.lease_seconds, self._clock()
+        return frozenset(
+            name
+            for name in self._table.below(combiner) - there
+            if now - self._moved.get(name, float("-inf")) > lease
+        )
+
     def _present(self) -> list[str]:
         return [name for name in self._members.present() if name in self._table.combiners]
 
@@ -139,11 +194,11 @@ class Controller:
         return AssignReply(status=status, message=message, retry_seconds=RETRY_SECONDS)
 
     def _require_place(self, name: str) -> None:
-        if name in self._table.combiner_of:
+        placed, most = self._table.combiner_of, self._members.max_clients
+        if name in placed or self._sites.has_place(name, placed, most):
             return
-        if len(self._table.combiner_of) >= (most := self._members.max_clients):
-            msg = f"the federation is full: max_num_clients is {most}"
-            raise RefusedError(msg, reason="TOO_MANY_CLIENTS", hint="raise max_num_clients")
+        msg = f"the federation is full: max_num_clients is {most}"
+        raise RefusedError(msg, reason="TOO_MANY_CLIENTS", hint="raise max_num_clients")
 
     async def _move(self, name: str, combiner: str) -> None:
         """Put a client below a combiner: at once, so that the next one finds it there."""
@@ -151,25 +206,18 @@ class Controller:
         before = table.combiner_of.get(name, "")
         is_first = not table.below(combiner)
         table.combiner_of[name] = combiner
+        self._moved[name] = self._clock()
         facts = {"client": name, "combiner": combiner, "before": before}
         recorded = self._record.append(Kind.CLIENT_ASSIGNED, facts)
         self._observer.observe(Observation(Topic.ASSIGNED, facts))
         if is_first:
             self._coordinator.client_joined(combiner)
         else:
-            self._ask_anew(combiner)
+            if self._table.counted(combiner) is not None:
+                self._ask_anew(combiner)
             self._coordinator.look()
-        self._ease(combiner)
+        self.look()
         await asyncio.wrap_future(recorded)
-
-    def _ease(self, but: str) -> None:
-        """Tell the other combiners of whom fewer updates are needed now that more are there."""
-        for name in self._present():
-            before, now = self._told.get(name), self.expected(name)
-            if name == but or before is None or now is None or self._table.counted(name):
-                continue
-            if now.needed < before.needed and now.sites == before.sites:
-                self._coordinator.ask_anew(name)
 
     def _ask_anew(self, combiner: str) -> None:
         """Have a combiner send a sum that holds the clients which it has now."""

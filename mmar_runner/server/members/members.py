@@ -170,6 +170,8 @@ class Members:
             self._observe(Topic.CLIENT_JOINED, client=client.name, active=self._active())
             if self.tree.takes_part(client.name):
                 self._coordinator.client_joined(client.name)
+            if before is not None and client.combines:
+                self.tree.returned(client.name)
         elif now - client.told_back >= _SAID_AGAIN_SECONDS:
             client.told_back = now
             self._observe(Topic.CLIENT_BACK, client=client.name, active=self._active())
@@ -240,6 +242,7 @@ class Members:
         client.works_on = round_number if said.at_work else -1
         if client.combines:
             client.below = tuple(islice(sites_below(below), MOST_SITES_BELOW))
+            self.tree.changed()
         if said != client.state:
             client.state, client.since, client.progress = said, self._loop.time(), None
             self._observe(Topic.CLIENT_STATE, client=client.name, state=said.value)

@@ -12,7 +12,7 @@ from mmar_runner.federation.composing import Combination, obstacles
 from mmar_runner.security.identity import Role
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from mmar_runner.federation.assignment import AssignmentTable
     from mmar_runner.interfaces.aggregator import TensorwiseAggregator
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 #: Letters of an address that a combiner says it answers at.
 _ADDRESS: Final = re.compile(r"[A-Za-z0-9.\-\[\]:]{1,255}:[0-9]{1,5}")
+_LAST_PORT: Final = 65535
 #: What a run does to its updates cannot be done to sums of them.
 _MEND: Final = "let its sites come to the server itself, without a combiner"
 
@@ -37,6 +38,8 @@ class Tree:
         had_combiners: Whether a combiner has come, so that a site may count in what another sends.
         table: Who works below which combiner, if this server assigns clients; else None.
         expected: Whom the parent has assigned to this combiner; None where nobody is assigned.
+        changed: Is called when a combiner said something of its sites.
+        returned: Is called with the name of a combiner that was there before, and is again.
     """
 
     obstacle: str = ""
@@ -44,6 +47,8 @@ class Tree:
     had_combiners: bool = False
     table: AssignmentTable | None = None
     expected: frozenset[str] | None = None
+    changed: Callable[[], None] = lambda: None
+    returned: Callable[[str], None] = lambda _: None
 
     def takes_part(self, name: str) -> bool:
         """Return whether a client has a part in rounds: not a combiner without clients."""
@@ -81,8 +86,8 @@ class Tree:
             hint = "remove cross_site_validation from config_fed_client.json, or leave the tree"
             raise RefusedError(msg, reason="NOT_BELOW_COMBINERS", hint=hint)
         self._require_assigned(request)
-        if request.combines and self.table is not None:
-            _require_address(request.serves_at)
+        if self.table is not None:
+            _require_combiner(request)
 
     def _require_assigned(self, request: RegisterRequest) -> None:
         if self.expected is None or request.client_name in self.expected:
@@ -113,8 +118,15 @@ def obstacle(server: ServerSpec, rule: TensorwiseAggregator, workflow: Workflow)
     return next((one.why for one in obstacles(combination)), "")
 
 
-def _require_address(address: str) -> None:
-    if not _ADDRESS.fullmatch(address):
+def _require_combiner(request: RegisterRequest) -> None:
+    """Let nobody but combiners come to a server that assigns, each with an address of its own."""
+    if not request.combines:
+        msg = "this server assigns its clients to combiners, and none works below it directly"
+        hint = "start the client with --controller in place of --server"
+        raise RefusedError(msg, reason="NOT_ASSIGNED", hint=hint)
+    address = request.serves_at
+    host, _, port = address.rpartition(":")
+    if not _ADDRESS.fullmatch(address) or host == "unix" or not 0 < int(port) <= _LAST_PORT:
         msg = f"this server assigns clients, and the combiner says of itself: {address!r:.80}"
         hint = "a combiner says where its clients call it: run-combiner --listen HOST:PORT"
         raise RefusedError(msg, reason="SERVES_AT", hint=hint)

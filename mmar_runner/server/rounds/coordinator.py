@@ -245,6 +245,10 @@ class Coordinator:
             return "over"
         return "validation" if self._validating else self._machine.phase
 
+    def failed(self) -> frozenset[str]:
+        """Return whose task of the open round has failed for good."""
+        return self._machine.failed()
+
     def missing(self) -> tuple[str, ...]:
         """Return of whom the open round has no answer, there or not, sorted."""
         return self._after.missing() if self._validating else self._machine.missing()

@@ -24,29 +24,29 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&mmar_runner/wire/proto/discovery.proto\x12\x0emmar_runner.v1\"U\n\rAssignRequest\x12\x13\n\x0b\x63lient_name\x18\x01 \x01(\t\x12\x1a\n\x12preferred_combiner\x18\x02 \x01(\t\x12\x13\n\x0bmmar_digest\x18\x03 \x01(\t\"\x85\x01\n\x0b\x41ssignReply\x12,\n\x06status\x18\x01 \x01(\x0e\x32\x1c.mmar_runner.v1.AssignStatus\x12\x10\n\x08\x63ombiner\x18\x02 \x01(\t\x12\x0e\n\x06target\x18\x03 \x01(\t\x12\x0f\n\x07message\x18\x04 \x01(\t\x12\x15\n\rretry_seconds\x18\x05 \x01(\x01\"3\n\x11GetPackageRequest\x12\x0e\n\x06offset\x18\x01 \x01(\x04\x12\x0e\n\x06sha256\x18\x02 \x01(\t\"b\n\rPackageHeader\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x64igest\x18\x02 \x01(\t\x12\x13\n\x0btotal_bytes\x18\x03 \x01(\x04\x12\x0e\n\x06sha256\x18\x04 \x01(\t\x12\x0e\n\x06offset\x18\x05 \x01(\x04\"V\n\x0bPackagePart\x12/\n\x06header\x18\x01 \x01(\x0b\x32\x1d.mmar_runner.v1.PackageHeaderH\x00\x12\x0e\n\x04\x64\x61ta\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\"A\n\x0e\x44\x65\x63lineRequest\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\"\x0e\n\x0c\x44\x65\x63lineReply*\xa9\x01\n\x0c\x41ssignStatus\x12\x1c\n\x18\x41SSIGN_STATUS_UNASSIGNED\x10\x00\x12\x1a\n\x16\x41SSIGN_STATUS_ASSIGNED\x10\x01\x12\x1b\n\x17\x41SSIGN_STATUS_TRY_AGAIN\x10\x02\x12\x1e\n\x1a\x41SSIGN_STATUS_UNAUTHORIZED\x10\x03\x12\"\n\x1e\x41SSIGN_STATUS_UNMATCHED_CONFIG\x10\x04\x32\xea\x01\n\tDiscovery\x12N\n\nGetPackage\x12!.mmar_runner.v1.GetPackageRequest\x1a\x1b.mmar_runner.v1.PackagePart0\x01\x12G\n\x07\x44\x65\x63line\x12\x1e.mmar_runner.v1.DeclineRequest\x1a\x1c.mmar_runner.v1.DeclineReply\x12\x44\n\x06\x41ssign\x12\x1d.mmar_runner.v1.AssignRequest\x1a\x1b.mmar_runner.v1.AssignReplyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&mmar_runner/wire/proto/discovery.proto\x12\x0emmar_runner.v1\"d\n\rAssignRequest\x12\x13\n\x0b\x63lient_name\x18\x01 \x01(\t\x12\x1a\n\x12preferred_combiner\x18\x02 \x01(\t\x12\x13\n\x0bmmar_digest\x18\x03 \x01(\t\x12\r\n\x05\x61void\x18\x04 \x03(\t\"\x95\x01\n\x0b\x41ssignReply\x12,\n\x06status\x18\x01 \x01(\x0e\x32\x1c.mmar_runner.v1.AssignStatus\x12\x10\n\x08\x63ombiner\x18\x02 \x01(\t\x12\x0e\n\x06target\x18\x03 \x01(\t\x12\x0f\n\x07message\x18\x04 \x01(\t\x12\x15\n\rretry_seconds\x18\x05 \x01(\x01\x12\x0e\n\x06serves\x18\x06 \x01(\x08\"3\n\x11GetPackageRequest\x12\x0e\n\x06offset\x18\x01 \x01(\x04\x12\x0e\n\x06sha256\x18\x02 \x01(\t\"b\n\rPackageHeader\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x64igest\x18\x02 \x01(\t\x12\x13\n\x0btotal_bytes\x18\x03 \x01(\x04\x12\x0e\n\x06sha256\x18\x04 \x01(\t\x12\x0e\n\x06offset\x18\x05 \x01(\x04\"V\n\x0bPackagePart\x12/\n\x06header\x18\x01 \x01(\x0b\x32\x1d.mmar_runner.v1.PackageHeaderH\x00\x12\x0e\n\x04\x64\x61ta\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\"A\n\x0e\x44\x65\x63lineRequest\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\"\x0e\n\x0c\x44\x65\x63lineReply*\xa9\x01\n\x0c\x41ssignStatus\x12\x1c\n\x18\x41SSIGN_STATUS_UNASSIGNED\x10\x00\x12\x1a\n\x16\x41SSIGN_STATUS_ASSIGNED\x10\x01\x12\x1b\n\x17\x41SSIGN_STATUS_TRY_AGAIN\x10\x02\x12\x1e\n\x1a\x41SSIGN_STATUS_UNAUTHORIZED\x10\x03\x12\"\n\x1e\x41SSIGN_STATUS_UNMATCHED_CONFIG\x10\x04\x32\xea\x01\n\tDiscovery\x12N\n\nGetPackage\x12!.mmar_runner.v1.GetPackageRequest\x1a\x1b.mmar_runner.v1.PackagePart0\x01\x12G\n\x07\x44\x65\x63line\x12\x1e.mmar_runner.v1.DeclineRequest\x1a\x1c.mmar_runner.v1.DeclineReply\x12\x44\n\x06\x41ssign\x12\x1d.mmar_runner.v1.AssignRequest\x1a\x1b.mmar_runner.v1.AssignReplyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'mmar_runner.wire.proto.discovery_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ASSIGNSTATUS']._serialized_start=606
-  _globals['_ASSIGNSTATUS']._serialized_end=775
+  _globals['_ASSIGNSTATUS']._serialized_start=637
+  _globals['_ASSIGNSTATUS']._serialized_end=806
   _globals['_ASSIGNREQUEST']._serialized_start=58
-  _globals['_ASSIGNREQUEST']._serialized_end=143
-  _globals['_ASSIGNREPLY']._serialized_start=146
-  _globals['_ASSIGNREPLY']._serialized_end=279
-  _globals['_GETPACKAGEREQUEST']._serialized_start=281
-  _globals['_GETPACKAGEREQUEST']._serialized_end=332
-  _globals['_PACKAGEHEADER']._serialized_start=334
-  _globals['_PACKAGEHEADER']._serialized_end=432
-  _globals['_PACKAGEPART']._serialized_start=434
-  _globals['_PACKAGEPART']._serialized_end=520
-  _globals['_DECLINEREQUEST']._serialized_start=522
-  _globals['_DECLINEREQUEST']._serialized_end=587
-  _globals['_DECLINEREPLY']._serialized_start=589
-  _globals['_DECLINEREPLY']._serialized_end=603
-  _globals['_DISCOVERY']._serialized_start=778
-  _globals['_DISCOVERY']._serialized_end=1012
+  _globals['_ASSIGNREQUEST']._serialized_end=158
+  _globals['_ASSIGNREPLY']._serialized_start=161
+  _globals['_ASSIGNREPLY']._serialized_end=310
+  _globals['_GETPACKAGEREQUEST']._serialized_start=312
+  _globals['_GETPACKAGEREQUEST']._serialized_end=363
+  _globals['_PACKAGEHEADER']._serialized_start=365
+  _globals['_PACKAGEHEADER']._serialized_end=463
+  _globals['_PACKAGEPART']._serialized_start=465
+  _globals['_PACKAGEPART']._serialized_end=551
+  _globals['_DECLINEREQUEST']._serialized_start=553
+  _globals['_DECLINEREQUEST']._serialized_end=618
+  _globals['_DECLINEREPLY']._serialized_start=620
+  _globals['_DECLINEREPLY']._serialized_end=634
+  _globals['_DISCOVERY']._serialized_start=809
+  _globals['_DISCOVERY']._serialized_end=1043
 # @@protoc_insertion_point(module_scope)

@@ -1,7 +1,8 @@
+from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
-from collections.abc import Mapping as _Mapping
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
 from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
@@ -20,28 +21,32 @@ ASSIGN_STATUS_UNAUTHORIZED: AssignStatus
 ASSIGN_STATUS_UNMATCHED_CONFIG: AssignStatus
 
 class AssignRequest(_message.Message):
-    __slots__ = ("client_name", "preferred_combiner", "mmar_digest")
+    __slots__ = ("client_name", "preferred_combiner", "mmar_digest", "avoid")
     CLIENT_NAME_FIELD_NUMBER: _ClassVar[int]
     PREFERRED_COMBINER_FIELD_NUMBER: _ClassVar[int]
     MMAR_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    AVOID_FIELD_NUMBER: _ClassVar[int]
     client_name: str
     preferred_combiner: str
     mmar_digest: str
-    def __init__(self, client_name: _Optional[str] = ..., preferred_combiner: _Optional[str] = ..., mmar_digest: _Optional[str] = ...) -> None: ...
+    avoid: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, client_name: _Optional[str] = ..., preferred_combiner: _Optional[str] = ..., mmar_digest: _Optional[str] = ..., avoid: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class AssignReply(_message.Message):
-    __slots__ = ("status", "combiner", "target", "message", "retry_seconds")
+    __slots__ = ("status", "combiner", "target", "message", "retry_seconds", "serves")
     STATUS_FIELD_NUMBER: _ClassVar[int]
     COMBINER_FIELD_NUMBER: _ClassVar[int]
     TARGET_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
     RETRY_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    SERVES_FIELD_NUMBER: _ClassVar[int]
     status: AssignStatus
     combiner: str
     target: str
     message: str
     retry_seconds: float
-    def __init__(self, status: _Optional[_Union[AssignStatus, str]] = ..., combiner: _Optional[str] = ..., target: _Optional[str] = ..., message: _Optional[str] = ..., retry_seconds: _Optional[float] = ...) -> None: ...
+    serves: bool
+    def __init__(self, status: _Optional[_Union[AssignStatus, str]] = ..., combiner: _Optional[str] = ..., target: _Optional[str] = ..., message: _Optional[str] = ..., retry_seconds: _Optional[float] = ..., serves: _Optional[bool] = ...) -> None: ...
 
 class GetPackageRequest(_message.Message):
     __slots__ = ("offset", "sha256")

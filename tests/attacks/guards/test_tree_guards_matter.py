@@ -13,6 +13,7 @@ import pytest
 from mmar_runner.client.trust import judge_server
 from mmar_runner.errors import CertificateError, RefusedError
 from mmar_runner.federation.assignment import AssignmentTable
+from mmar_runner.federation.sites import NO_SITES
 from mmar_runner.security.identity import Role
 from mmar_runner.security.kits.kit import load_kit
 from mmar_runner.server.members.controller import Controller
@@ -43,9 +44,11 @@ def test_a11_who_answers_at_a_combiners_address(tmp_path: Path) -> None:
 
 
 def controller(table: AssignmentTable) -> Controller:
-    members: Any = SimpleNamespace(present=lambda: ["east", "west"])
+    members: Any = SimpleNamespace(
+        present=lambda: ["east", "west"], tree=Tree(), known=lambda _: None
+    )
     nobody: Any = None
-    return Controller(table, nobody, members, nobody, nobody, names=nobody)
+    return Controller(table, nobody, members, nobody, nobody, names=nobody, sites=NO_SITES)
 
 
 def sums(*sites: str) -> Any:

@@ -113,3 +113,28 @@ def test_further_instances_of_a_site_work_and_stand_for_nobody() -> None:
     placed = AssignmentTable(lambda: 2, {}, {"east", "west"}, places, count=known.count)
     assert placed.expected("east", BOTH).needed == 1
     assert AssignedSites(known.known, table=placed).count(BOTH) == 2
+
+
+def test_a_site_with_clients_below_two_combiners_is_needed_once() -> None:
+    known = Sites(frozenset({"site-1", "site-2"}))
+    places = {"site-1": "west", "site-1_1": "east", "site-2": "east"}
+    placed = AssignmentTable(lambda: 2, {}, {"east", "west"}, places, count=known.count)
+    assert placed.expected("east", BOTH).needed == 1
+    assert placed.expected("west", BOTH).needed == 1
+
+
+def test_a_pin_is_a_sites_with_all_its_instances() -> None:
+    known = Sites(frozenset({"site-1"}))
+    pinned = AssignmentTable(lambda: 1, {"site-1": "west"}, {"east", "west"}, site_of=known.of)
+    assert pinned.choose("site-1_1", BOTH, "east") == "west"
+
+
+def test_who_is_avoided_is_chosen_only_if_there_is_nobody_else() -> None:
+    assert table(site_1="east").choose("site-1", BOTH, "", ["east"]) == "west"
+    assert table(site_1="east").choose("site-1", ["east"], "", ["east"]) == "east"
+
+
+def test_sites_below_a_combiner_that_failed_may_come_by_another() -> None:
+    sites = AssignedSites(table=table(site_1="east", site_2="west"))
+    assert sites.may_come({"east"}) == {"site-1"}
+    assert sites.may_come(set()) == set()

@@ -10,10 +10,13 @@ from typing import Any
 import pytest
 
 from mmar_runner.errors import NotAuthorizedError, RefusedError
-from mmar_runner.federation.assignment import AssignmentTable
+from mmar_runner.federation.assignment import AssignedSites, AssignmentTable
+from mmar_runner.federation.client_status import ClientStatus
 from mmar_runner.interfaces.observer import Topic
 from mmar_runner.server.gate.names import BelievedNames
 from mmar_runner.server.members.controller import Controller
+from mmar_runner.server.members.registry import Client, SiteBelow
+from mmar_runner.server.members.tree import Tree as MembersTree
 from mmar_runner.testing.recorder import Recorder
 from mmar_runner.wire.gate import Peer
 from mmar_runner.wire.messages import AssignRequest, AssignStatus
@@ -35,15 +38,27 @@ class Tree:
         members: Any = SimpleNamespace(
             present=lambda: self.present,
             instances=lambda _: [],
-            known=lambda name: SimpleNamespace(serves_at=f"{name}.example:8002"),
+            known=lambda name: self.combiners[name],
             max_clients=3,
+            lease_seconds=30.0,
+            tree=MembersTree(),
         )
+        self.combiners = {
+            name: Client(name, "", 0.0, combines=True, serves_at=f"{name}.example:8002")
+            for name in ("east", "west")
+        }
         rounds: Any = SimpleNamespace(
-            client_joined=self.joined.append, ask_anew=self.asked.append, look=lambda: None
+            client_joined=self.joined.append,
+            ask_anew=self.asked.append,
+            look=lambda: None,
+            failed=lambda: self.failed,
         )
+        self.failed = frozenset[str]()
         record: Any = SimpleNamespace(append=self._append)
         self.controller = Controller(
-            self.table, record, members, rounds, self.seen, names=self.names
+            *(self.table, record, members, rounds, self.seen),
+            names=self.names,
+            sites=AssignedSites(table=self.table),
         )
 
     def _append(self, kind: str, data: dict[str, str]) -> Future[int]:
@@ -78,6 +93,7 @@ async def test_without_a_combiner_a_client_waits() -> None:
 
 async def test_a_combiner_with_a_task_is_asked_for_another_sum_when_it_gets_a_client() -> None:
     tree = Tree(2, "east", places={"site-1": "east"})
+    assert tree.controller.told("east") is not None
     await tree.ask("site-2")
     assert (tree.joined, tree.asked) == ([], ["east"])
 
@@ -124,3 +140,59 @@ async def test_a_site_that_may_not_run_the_mmar_is_told_so() -> None:
     assert reply.status == AssignStatus.ASSIGN_STATUS_UNAUTHORIZED
     assert "no code" in reply.message
     assert tree.recorded == []
+
+
+async def test_a_combiner_that_loses_a_client_hears_of_it() -> None:
+    """It was away for longer than its lease, and is back in the same round."""
+    tree = Tree(2, "east", "west", places={"site-1": "west", "site-2": "west"})
+    tree.controller.told("west")
+    tree.controller.told("east")
+    tree.present.remove("west")
+    assert (await tree.ask("site-1"))[1] == "east"
+    tree.present.append("west")
+    assert "west" not in tree.asked
+    tree.controller._returned("west")
+    assert tree.asked.count("west") == 1
+
+
+async def test_whoever_says_that_its_combiner_does_not_answer_is_moved_once_a_lease() -> None:
+    tree = Tree(1, "east", "west")
+    await tree.ask("site-1")
+    avoiding = AssignRequest(client_name="site-1", avoid=["east"])
+    assert (await tree.controller.assign(avoiding, PEER)).combiner == "east"
+    tree.controller._moved["site-1"] -= 31
+    assert (await tree.controller.assign(avoiding, PEER)).combiner == "west"
+    avoiding.avoid[:] = ["west"]
+    assert (await tree.controller.assign(avoiding, PEER)).combiner == "west"
+
+
+async def test_a_combiner_that_has_failed_for_good_gets_nobody() -> None:
+    tree = Tree(1, "east", "west", places={"site-1": "east"})
+    tree.failed = frozenset({"east"})
+    assert (await tree.ask("site-1"))[1] == "west"
+
+
+async def test_a_sum_is_taken_back_if_another_combiner_has_lost_who_was_spared_for_it() -> None:
+    """East sent without slow site-2, as three others were there; then site-4 is gone for good."""
+    places = {"site-1": "east", "site-2": "east", "site-3": "west", "site-4": "west"}
+    tree = Tree(3, "east", "west", places=places)
+    tree.table.counted = {"east": frozenset({"site-1"})}.get
+    told = tree.controller.told("west")
+    assert told is not None
+    assert told.needed == 2
+    west = tree.combiners["west"]
+    west.state, west.since = ClientStatus.TRAINING, -1e9
+    west.below = (SiteBelow("site-3", ClientStatus.IDLE, -1),)
+    tree.controller.look()
+    assert tree.asked == ["east"]
+
+
+async def test_names_of_further_instances_do_not_take_the_places_of_sites() -> None:
+    known = frozenset({"site-1", "site-2", "site-3"})
+    tree = Tree(1, "east")
+    tree.controller._sites = AssignedSites(known, known, tree.table)
+    await tree.ask("site-1")
+    with pytest.raises(RefusedError) as refused:
+        await tree.ask("site-1_1")
+    assert refused.value.reason == "TOO_MANY_CLIENTS"
+    assert (await tree.ask("site-2"))[0] == (await tree.ask("site-3"))[0] == ASSIGNED
