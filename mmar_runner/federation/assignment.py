@@ -117,7 +117,7 @@ class AssignmentTable:
         others = self.standing(self._summed().union(there) - {combiner})
         own = sites - self.gone(combiner)
         spare = self.count(others | own) - self.wanted()
-        if spare <= 0:  # nobody can be spared, whoever is there
+        if spare < 0:  # those who are there are too few: whoever is gone is waited for
             own, spare = sites, 0
         needed = self.count(others | own) - self.count(others) - spare
         return Expected(sites, max(1, needed))

@@ -138,3 +138,11 @@ def test_sites_below_a_combiner_that_failed_may_come_by_another() -> None:
     sites = AssignedSites(table=table(site_1="east", site_2="west"))
     assert sites.may_come({"east"}) == {"site-1"}
     assert sites.may_come(set()) == set()
+
+
+def test_whoever_is_gone_is_needed_only_if_those_who_are_there_are_too_few() -> None:
+    placed = table(3, site_1="east", site_2="west", site_3="west", site_4="east")
+    placed.gone = {"west": frozenset({"site-3"}), "east": frozenset()}.__getitem__
+    assert placed.expected("west", BOTH).needed == 1
+    placed.wanted = lambda: 4
+    assert placed.expected("west", BOTH).needed == 2
