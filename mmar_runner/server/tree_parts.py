@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mmar_runner.errors import RunFailedError
 from mmar_runner.federation.assignment import AssignedSites, AssignmentTable
@@ -40,7 +40,20 @@ def make_tree(settings: ServerSettings, components: ServerComponents, opened: Op
         had_combiners=any(one.update.facts.parts for one in state.accepted.values()),
         table=_table(settings, state) if settings.assigns else None,
         expected=frozenset() if above is not None and above.assigns else None,
+        **_place(settings),
     )
+
+
+def _place(settings: ServerSettings) -> dict[str, Any]:
+    """Return what the project says of places, as a kit has it."""
+    if settings.trust is None:
+        return {}
+    kit, sites = settings.trust.kit, settings.trust.sites
+    places, is_combiner = kit.places, settings.upstream is not None
+    return {
+        "place": lambda name: places.get(sites.of(name)),
+        "own": kit.identity.name if is_combiner else "",
+    }
 
 
 def run_number(settings: ServerSettings, opened: OpenedRun) -> int:

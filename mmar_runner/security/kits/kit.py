@@ -104,6 +104,11 @@ class StartupKit:
         return found
 
     @property
+    def places(self) -> dict[str, str]:
+        """The combiner below which each site has its place; of a server or combiner."""
+        return dict(self.config.get("places", {}))
+
+    @property
     def is_assigned(self) -> bool:
         """Whether a client asks its server which combiner it works below."""
         return self.config.get("client", {}).get("assigned") is True

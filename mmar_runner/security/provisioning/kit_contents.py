@@ -122,7 +122,7 @@ def _server(project: Project) -> dict[str, Any]:
         "heart_beat_timeout": _HEART_BEAT_SECONDS,
         **_ssl(Role.SERVER),
     }
-    return {**_head(project), "servers": [server]}
+    return {**_head(project), "servers": [server], **_places(project)}
 
 
 def _client(project: Project, participant: Participant) -> dict[str, Any]:
@@ -143,6 +143,13 @@ def _pinned(project: Project) -> dict[str, str]:
     return {one.name: one.below for one in project.clients if one.below is not None}
 
 
+def _places(project: Project) -> dict[str, Any]:
+    """Return below which combiner clients and combiners have a place of their own, if any has."""
+    everybody = (*project.clients, *(one.participant for one in project.combiners))
+    places = {one.name: one.below for one in everybody if one.below is not None}
+    return {"places": places} if places and not project.settings.assign_clients else {}
+
+
 def _combiner(project: Project, participant: Participant) -> dict[str, Any]:
     combiner = project.combiner(participant.name)
     assert combiner is not None  # noqa: S101 - it is a participant of that role
@@ -154,7 +161,7 @@ def _combiner(project: Project, participant: Participant) -> dict[str, Any]:
         **({} if least is None else {"min_num_clients": least}),
         **_ssl(Role.COMBINER),
     }
-    return {**_head(project), "servers": [server], "combiner": own}
+    return {**_head(project), "servers": [server], "combiner": own, **_places(project)}
 
 
 def _above(project: Project, participant: Participant) -> str:

@@ -38,6 +38,8 @@ class Tree:
         had_combiners: Whether a combiner has come, so that a site may count in what another sends.
         table: Who works below which combiner, if this server assigns clients; else None.
         expected: Whom the parent has assigned to this combiner; None where nobody is assigned.
+        place: Says below which combiner a client has its place, by the project; None for anywhere.
+        own: This combiner's name; empty for a server that is none.
         changed: Is called when a combiner said something of its sites.
         returned: Is called with the name of a combiner that was there before, and is again.
     """
@@ -47,6 +49,8 @@ class Tree:
     had_combiners: bool = False
     table: AssignmentTable | None = None
     expected: frozenset[str] | None = None
+    place: Callable[[str], str | None] = lambda _: None
+    own: str = ""
     changed: Callable[[], None] = lambda: None
     returned: Callable[[str], None] = lambda _: None
 
@@ -86,8 +90,16 @@ class Tree:
             hint = "remove cross_site_validation from config_fed_client.json, or leave the tree"
             raise RefusedError(msg, reason="NOT_BELOW_COMBINERS", hint=hint)
         self._require_assigned(request)
+        self._require_place(request.client_name)
         if self.table is not None:
             _require_combiner(request)
+
+    def _require_place(self, name: str) -> None:
+        place = self.place(name)
+        if place is not None and place != self.own:
+            msg = f"the project has {name} work below the combiner {place}"
+            hint = "start it with its kit alone; another place: project.yml, and new kits"
+            raise RefusedError(msg, reason="NOT_ASSIGNED", hint=hint)
 
     def _require_assigned(self, request: RegisterRequest) -> None:
         if self.expected is None or request.client_name in self.expected:

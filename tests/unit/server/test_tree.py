@@ -128,3 +128,16 @@ def test_a_combiner_without_clients_has_no_part_in_rounds() -> None:
     assert (tree.takes_part("east"), tree.takes_part("site-1")) == (False, True)
     tree.table.combiner_of["site-1"] = "east"
     assert tree.takes_part("east")
+
+
+@pytest.mark.parametrize(("own", "comes"), [("", False), ("west", False), ("east", True)])
+def test_whoever_has_a_place_in_the_project_comes_nowhere_else(own: str, comes: bool) -> None:
+    """Else a site could count twice, and its combiner's sum would be refused for it."""
+    tree = Tree(own=own, place={"site-1": "east"}.get)
+    tree.admit(RegisterRequest(client_name="site-2"), PEER)
+    if comes:
+        tree.admit(RegisterRequest(client_name="site-1"), PEER)
+        return
+    with pytest.raises(RefusedError, match="below the combiner east") as refused:
+        tree.admit(RegisterRequest(client_name="site-1"), PEER)
+    assert refused.value.reason == "NOT_ASSIGNED"
