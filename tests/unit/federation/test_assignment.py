@@ -146,3 +146,14 @@ def test_whoever_is_gone_is_needed_only_if_those_who_are_there_are_too_few() -> 
     assert placed.expected("west", BOTH).needed == 1
     placed.wanted = lambda: 4
     assert placed.expected("west", BOTH).needed == 2
+
+
+def test_sums_that_are_too_small_are_named_if_somebody_else_is_there_for_them() -> None:
+    placed = table(3, site_1="east", site_2="east", site_3="west", site_4="west")
+    placed.counted = {"east": frozenset({"site-1"})}.get
+    assert placed.lacking(BOTH) == []
+    placed.gone = {"west": frozenset({"site-4"}), "east": frozenset()}.__getitem__
+    assert placed.lacking(BOTH) == ["east"]
+    assert placed.lacking(["west"]) == [], "it is not there to be asked"
+    placed.gone = {"west": frozenset({"site-4"}), "east": frozenset({"site-2"})}.__getitem__
+    assert placed.lacking(BOTH) == []

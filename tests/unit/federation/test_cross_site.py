@@ -40,7 +40,9 @@ def test_every_model_is_validated_on_every_clients_data() -> None:
     made = machine("b", "a")
     assert feed(made, Tick()) == [SetTimer(10.0)]
     assert made.outstanding("a") == ["final", "best"], "the server's are there at once"
+    assert made.awaits_model("a")
     feed(made, ModelGiven("a"))
+    assert not made.awaits_model("a")
     assert made.outstanding("b") == ["final", "best", "a"]
     assert feed(made, ModelGiven("b")) == [SetTimer(60.0)]
     assert made.owners == ("final", "best", "a", "b")

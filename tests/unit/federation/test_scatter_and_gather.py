@@ -76,3 +76,9 @@ def test_a_seed_does_not_change_between_versions() -> None:
 
 def test_a_sample_does_not_change_between_versions() -> None:
     assert _sample(_SITES) == ["site-0", "site-3", "site-6", "site-7"]
+
+
+def test_whoever_asks_for_a_turn_gets_the_next_by_name() -> None:
+    names = ["a", "b", "c"]
+    turn = ScatterAndGather().turn
+    assert [turn(names, after=after) for after in (None, "a", "b", "c")] == ["a", "b", "c", "a"]

@@ -44,7 +44,7 @@ def test_a_kit_says_who_somebody_is_and_whom_it_trusts(kits, role):
     assert kit.target == "localhost:8002"
     told = role in {Role.SERVER, Role.ADMIN}
     assert kit.admin_target == ("localhost:8003" if told else None)
-    assert kit.own_target == ("localhost:8002" if role is Role.COMBINER else None)
+    assert kit.own_target == ("localhost:9002" if role is Role.COMBINER else None)
     assert (kit.policy is None) == (role is Role.ADMIN)
     assert (kit.release_key_file is None) == (role is not Role.ADMIN)
     assert kit.revocation_memory().current.version == 1
