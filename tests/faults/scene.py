@@ -26,7 +26,7 @@ def _own(line: str) -> str:
     if not (line.startswith("{") and line.endswith("}")):  # not an event, or one cut by a death
         return line
     event = json.loads(line)
-    event["data"].pop("log", None)
+    event.get("data", {}).pop("log", None)  # a line of the program's own log has no data
     return json.dumps(event)
 
 
