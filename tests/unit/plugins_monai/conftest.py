@@ -5,7 +5,10 @@ from __future__ import annotations
 
 import copy
 import json
+import pydoc
 import shutil
+import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from pathlib import Path
@@ -20,9 +23,26 @@ from mmar_runner.hooks import load_plugins
 from mmar_runner.hooks.components import blueprint
 from mmar_runner.interfaces.client_trainer import TrainerContext, TrainTask
 from mmar_runner.mmar.validation import validate
+from mmar_runner_monai import walls
 from mmar_runner_monai.trainer import MonaiTrainer
 from mmar_runner_monai.validator import MonaiModelValidator
 from mmar_runner_torch.files import read_state, write_state
+
+
+def _open_lookups() -> None:
+    """Give MONAI its own lookup of paths back, which a trainer that is built here closes."""
+    for name, module in list(sys.modules.items()):
+        if name.startswith("monai.") and getattr(module, "locate", None) is walls._looked_up:
+            module.locate = pydoc.locate  # type: ignore[attr-defined]
+
+
+@pytest.fixture(autouse=True)
+def open_lookups() -> Iterator[None]:
+    """A trainer lives in a process of its own; here tests share one, in any order."""
+    _open_lookups()
+    yield
+    _open_lookups()
+
 
 SAMPLE = Path(__file__).resolve().parents[3] / "mmars" / "spheres_unet"
 TRAINING, VALIDATION, SIDE = 3, 2, 8
