@@ -7,7 +7,11 @@ import ipaddress
 import logging
 import os
 import secrets
+import signal
 import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 from mmar_runner.errors import RunFailedError, UsageError
@@ -40,14 +44,15 @@ def started(processes: int, scratch: str) -> Any:
     os.environ.update(_ON_LOOPBACK, RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=token)
     ray = _imported()
     try:
-        ray.init(
-            "local",
-            num_cpus=processes,
-            include_dashboard=False,
-            _node_ip_address="127.0.0.1",
-            _temp_dir=scratch,
-            **_QUIET,
-        )
+        with _own_signals():
+            ray.init(
+                "local",
+                num_cpus=processes,
+                include_dashboard=False,
+                _node_ip_address="127.0.0.1",
+                _temp_dir=scratch,
+                **_QUIET,
+            )
     except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         raise RunFailedError(f"Ray does not begin on this machine: {error}") from error
     return ray
@@ -65,12 +70,23 @@ def joined(address: str) -> Any:
         if _peer(address).is_loopback:
             os.environ.update(_ON_LOOPBACK)
         ray = _imported()
-        ray.init(address, **_QUIET)
+        with _own_signals():
+            ray.init(address, **_QUIET)
     except (OSError, RuntimeError, ValueError) as error:
         msg = f"there is no Ray cluster at {address}, or this machine is no node of it"
         hint = "start this machine as a node of it: ray start --address HOST:PORT"
         raise UsageError(msg, reason="RAY_ADDRESS", hint=hint) from error
     return ray
+
+
+@contextmanager
+def _own_signals() -> Iterator[None]:
+    """Keep the simulation's handlers: Ray's would abort a process that stops for three seconds."""
+    yield
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            if (handler := signal.getsignal(number)) is not None:
+                signal.signal(number, handler)
 
 
 def _peer(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
