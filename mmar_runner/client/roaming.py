@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from mmar_runner.client.connection.asking import Assigned
     from mmar_runner.client.settings import SessionSettings
+    from mmar_runner.errors import MmarRunnerError
     from mmar_runner.hooks import LoadedPlugins
     from mmar_runner.interfaces.observer import Observer
 
@@ -107,6 +108,10 @@ class _Below:
         """Return how the session ended; None if the client has to ask its controller again."""
         try:
             self._admit(self._place.target)
+        except UsageError as error:
+            await self._avoid(error)
+            return None
+        try:
             session = run_session(self._settings, plugins, self, stop)
             done = await unless(session, self._moved())
             return None if done.cancelled() else done.result()
@@ -114,12 +119,16 @@ class _Below:
             if error.reason != "NOT_ASSIGNED":
                 raise
             await asyncio.sleep(_EARLY_SECONDS)  # the combiner hears of its clients with a task
-        except (CertificateError, UsageError) as error:  # ours is looked at when we ask again
-            facts = {"message": f"{self._place.combiner} is not called: {error.message}"}
-            self._observer.observe(Observation(Topic.WAITING, facts))
-            self._asking.avoid = (self._place.combiner,)
-            await asyncio.sleep(_ASK_SECONDS)
+        except CertificateError as error:  # ours is looked at when we ask again
+            await self._avoid(error)
         return None
+
+    async def _avoid(self, error: MmarRunnerError) -> None:
+        """Ask for another combiner from now on."""
+        facts = {"message": f"{self._place.combiner} is not called: {error.message}"}
+        self._observer.observe(Observation(Topic.WAITING, facts))
+        self._asking.avoid = (self._place.combiner,)
+        await asyncio.sleep(_ASK_SECONDS)
 
     def observe(self, observation: Observation) -> None:
         """See what the session tells."""
