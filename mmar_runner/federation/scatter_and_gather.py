@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Sequence
 from typing import ClassVar
 
-from mmar_runner.federation.seeds import derive_seed
+from mmar_runner.federation.seeds import seeds_for
 
 
 class ScatterAndGather:
@@ -29,8 +30,8 @@ class ScatterAndGather:
         """
         if per_round is None:
             return tuple(sorted(active))
-        ranked = sorted(active, key=lambda name: derive_seed(seed, "sample", round_number, name))
-        return tuple(sorted(ranked[:per_round]))
+        number_of = seeds_for(seed, "sample", round_number)
+        return tuple(sorted(heapq.nsmallest(per_round, active, key=number_of)))
 
     def admits_late(self, *, per_round: int | None) -> bool:
         """Return True if everyone works, so a late client does too."""

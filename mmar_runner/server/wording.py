@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime
+from functools import lru_cache
 
 
 def plain(text: str, limit: int) -> str:
@@ -25,4 +27,10 @@ def utc(seconds: float) -> str:
     Args:
         seconds: Since 1970.
     """
+    return _second(math.floor(seconds))
+
+
+@lru_cache(maxsize=4096)
+def _second(seconds: int) -> str:
+    # The thousands of clients of one status were heard of within some seconds.
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%SZ}"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from mmar_runner.interfaces.observer import Topic
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from mmar_runner.interfaces.observer import Observation, Observer
 
@@ -20,9 +20,17 @@ AT_ONCE: Final = 64
 
 
 class Arrivals:
-    """Lets sessions begin, so many at once until each is registered."""
+    """Lets sessions begin, so many at once until each is registered.
 
-    def __init__(self, at_once: int = AT_ONCE) -> None:
+    Args:
+        expected: How many come.
+        complete: Called once, when each of them is registered, or has ended before.
+        at_once: So many.
+    """
+
+    def __init__(self, expected: int, complete: Callable[[], None], at_once: int = AT_ONCE) -> None:
+        self._missing = expected
+        self._complete = complete
         self._places = asyncio.Semaphore(at_once)
 
     @asynccontextmanager
@@ -33,19 +41,25 @@ class Arrivals:
             observer: Watches the session; what it sees is to be told to what this gives.
         """
         await self._places.acquire()
-        arrival = _Arrival(observer, self._places)
+        arrival = _Arrival(observer, self._arrived)
         try:
             yield arrival
         finally:
             arrival.leave()
 
+    def _arrived(self) -> None:
+        self._places.release()
+        self._missing -= 1
+        if not self._missing:
+            self._complete()
+
 
 class _Arrival:
     """Sees when one session is registered, and hands on what it observes."""
 
-    def __init__(self, observer: Observer, places: asyncio.Semaphore) -> None:
+    def __init__(self, observer: Observer, arrived: Callable[[], None]) -> None:
         self._observer = observer
-        self._places: asyncio.Semaphore | None = places
+        self._arrived: Callable[[], None] | None = arrived
 
     def observe(self, observation: Observation) -> None:
         if observation.topic is Topic.REGISTERED:
@@ -53,6 +67,6 @@ class _Arrival:
         self._observer.observe(observation)
 
     def leave(self) -> None:
-        places, self._places = self._places, None
-        if places is not None:
-            places.release()
+        arrived, self._arrived = self._arrived, None
+        if arrived is not None:
+            arrived()

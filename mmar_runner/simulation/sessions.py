@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from mmar_runner.client.session import run_session
 from mmar_runner.simulation.arrivals import Arrivals
+from mmar_runner.storage.memory import settle_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,7 +39,8 @@ class Sessions:
         pool: TrainerPool,
         failed: FailedTasks,
     ) -> None:
-        self._arrivals = Arrivals()
+        # Thousands of sessions stay to the end: no later collection needs to look at them.
+        self._arrivals = Arrivals(len(names), settle_memory)
         self._names = names
         self._settings_of = settings_of
         self._plugins = plugins

@@ -193,14 +193,26 @@ def write_new(path: Path, data: bytes, *, mode: int, durable: bool = True) -> bo
     return True
 
 
-def write_json_atomic(path: Path, value: Any, durable: bool = False) -> None:  # noqa: FBT001, FBT002
-    """Write a value as indented JSON with a final newline; see `write_bytes_atomic`.
+def write_json_atomic(
+    path: Path,
+    value: Any,
+    durable: bool = False,  # noqa: FBT001, FBT002
+    *,
+    compact: bool = False,
+) -> None:
+    """Write a value as JSON with a final newline; see `write_bytes_atomic`.
+
+    Args:
+        path: As there.
+        value: What is written.
+        durable: As there.
+        compact: In one line, which takes a third of the time; indented otherwise.
 
     Raises:
         ValueError: The value holds NaN or an infinity, which JSON does not know.
         StorageError: As `write_bytes_atomic`.
     """
-    text = json.dumps(value, indent=2, allow_nan=False)
+    text = json.dumps(value, indent=None if compact else 2, allow_nan=False)
     write_bytes_atomic(path, f"{text}\n".encode(), durable)
 
 

@@ -34,7 +34,9 @@ _UNCHANGED: Final = frozenset({Topic.MODEL_SENT})
 PAUSE_SECONDS: Final = 1.0
 REFRESH_SECONDS: Final = 2.0
 #: The least pause, in durations of the last look: one at thousands of clients takes long.
-_PACE: Final = 20.0
+_PACE: Final = 40.0
+#: Of how many clients at most the file is set out for people, which takes three times as long.
+_SET_OUT: Final = 200
 
 
 class StatusFile:
@@ -128,11 +130,12 @@ class StatusFile:
         self._set_timer(self._at_least(self._refresh))
 
     def _at_least(self, pause: float) -> float:
-        return max(pause, _PACE * self._took)
+        # Whoever reads takes a server for hung of which nothing is read for three refreshes.
+        return max(pause, min(_PACE * self._took, 2 * self._refresh))
 
     def _write(self, facts: WrittenFacts) -> None:
         try:
-            write_json_atomic(self._path, facts)
+            write_json_atomic(self._path, facts, compact=len(facts.get("clients", ())) > _SET_OUT)
         except StorageError as error:  # it changes nothing of the run
             if self._can_write:
                 _log.warning("the status is not written: %s", error.message)

@@ -7,7 +7,7 @@ import inspect
 from collections import Counter
 
 from mmar_runner.federation.scatter_and_gather import ScatterAndGather
-from mmar_runner.federation.seeds import derive_seed
+from mmar_runner.federation.seeds import derive_seed, seeds_for
 from mmar_runner.interfaces.workflow import Workflow
 
 _SITES = [f"site-{n}" for n in range(10)]
@@ -52,6 +52,15 @@ def test_a_client_that_leaves_changes_one_place_at_most() -> None:
         before = set(_sample(_SITES, number))
         after = set(_sample([name for name in _SITES if name != "site-3"], number))
         assert len(after - before) <= 1
+
+
+def test_a_sample_is_of_those_with_the_smallest_seeds() -> None:
+    """Known since the first version: another sample of the same seed would be another run."""
+    ranked = sorted(_SITES, key=lambda name: derive_seed(7, "sample", 3, name))
+    assert _sample(_SITES, 3) == sorted(ranked[:4])
+    assert derive_seed(7, "sample", 3, "site-1") == 2680446148160778480
+    assert seeds_for(7, "sample", 3)("site-1") == 2680446148160778480
+    assert seeds_for(7)(3) != seeds_for(7)("3")
 
 
 def test_seeds_are_known_small_enough_and_of_their_parts() -> None:

@@ -47,6 +47,10 @@ def written(path: Path) -> dict[str, Any]:
     return said
 
 
+def lines_of(path: Path) -> int:
+    return path.read_text().count("\n")
+
+
 async def test_a_flood_of_changes_is_written_once_and_once_more_at_the_end(path: Path) -> None:
     recorder, looks = Recorder(), Looks()
     file = StatusFile(path, recorder, pause=3600, refresh=7200)
@@ -116,7 +120,7 @@ async def test_a_look_that_is_observed_itself_delays_no_later_change(path: Path)
 async def test_a_full_disk_costs_a_status_and_not_the_run(
     path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def refuse(*_: object) -> None:
+    def refuse(*_: object, **__: object) -> None:
         raise DiskFullError("status.json: No space left on device")
 
     monkeypatch.setattr(status, "write_json_atomic", refuse)
@@ -140,9 +144,16 @@ def test_how_far_clients_are_is_told_where_it_has_changed() -> None:
     assert told == [("a", 1), ("b", 1), ("a", 2), ("a", 2)]
 
 
-async def test_a_look_that_takes_long_is_made_less_often(path: Path) -> None:
+@pytest.mark.parametrize(
+    ("refresh", "least", "most"),
+    [(5.0, 40 * 0.02, 2.5), (0.02, 0.04, 40 * 0.02)],
+    ids=["by how long it takes", "but nobody takes the server for hung"],
+)
+async def test_a_look_that_takes_long_is_made_less_often(
+    path: Path, refresh: float, least: float, most: float
+) -> None:
     looks, loop = Looks(), asyncio.get_running_loop()
-    slow, began = 0.05, []
+    slow, began = 0.02, []
 
     def look() -> dict[str, Any]:
         began.append(loop.time())
@@ -150,12 +161,24 @@ async def test_a_look_that_takes_long_is_made_less_often(path: Path) -> None:
             pass
         return looks()
 
-    file = StatusFile(path, Recorder(), pause=0.01, refresh=0.01)
+    file = StatusFile(path, Recorder(), pause=0.01, refresh=refresh)
     file.begin(look)  # type: ignore[arg-type]
     await looks.next()
+    file.touch()
     await looks.next()
     await file.close()
-    assert began[1] - began[0] >= 20 * slow
+    assert least <= began[1] - began[0] <= most
+
+
+@pytest.mark.parametrize(("clients", "lines"), [(200, True), (201, False)])
+async def test_the_file_of_thousands_of_clients_is_not_set_out_for_people(
+    path: Path, clients: int, lines: bool
+) -> None:
+    file = StatusFile(path, Recorder())
+    file.begin(lambda: {"clients": [{"name": f"c{n}"} for n in range(clients)]})  # type: ignore[typeddict-item]
+    await file.close()
+    assert len(written(path)["clients"]) == clients
+    assert (lines_of(path) > 1) is lines
 
 
 async def test_a_look_that_fails_is_no_silent_end(path: Path) -> None:

@@ -15,7 +15,8 @@ REGISTERED = Observation(Topic.REGISTERED, {"client": "a"})
 
 
 async def test_a_place_is_free_once_a_session_is_registered():
-    arrivals, recorder = Arrivals(1), Recorder()
+    complete: list[int] = []
+    arrivals, recorder = Arrivals(2, lambda: complete.append(1), 1), Recorder()
     begun = asyncio.Event()
 
     async def second():
@@ -29,13 +30,15 @@ async def test_a_place_is_free_once_a_session_is_registered():
         assert not begun.is_set()
         observer.observe(REGISTERED)
         observer.observe(REGISTERED)  # again, after an outage: no second place
+        assert complete == []
         await waiting
+    assert complete == [1]
     assert arrivals._places._value == 1
     assert len(recorder.all(Topic.REGISTERED)) == 2
 
 
 async def test_a_session_that_fails_gives_its_place_up():
-    arrivals = Arrivals(1)
+    arrivals = Arrivals(3, lambda: None, 1)
     with pytest.raises(RuntimeError, match="no"):
         async with arrivals.turn(Recorder()):
             raise RuntimeError("no")
