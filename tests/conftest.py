@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import gc
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,20 @@ import pytest
 
 if TYPE_CHECKING:
     from mmar_runner.testing.kits import Kits
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Collect no garbage while a failure is shown: what is collected may show one, too.
+
+    Python before 3.11.8 takes what is parsed within a parse for an error of its own
+    (gh-106905), which would end the whole session.
+    """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
 
 
 @pytest.fixture
