@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from mmar_runner.cli.main import main
+from mmar_runner.errors import UsageError
 from mmar_runner.interfaces.observer import Topic
 from mmar_runner.testing.processes import RunningClient, free_port
 from tests.e2e.combiners.conftest import ECHO, SAMPLES, Tree, models
@@ -39,6 +40,17 @@ def test_clients_are_spread_and_make_the_models_of_the_flat_federation(
     assert sorted(assigned.values()) == ["east", "east", "west", "west"]
     shares = root.summary()["rounds"][-1]["contributions"]
     assert {one["client"] for one in shares} == {f"{at}/{name}" for name, at in assigned.items()}
+
+
+def test_a_client_that_cannot_work_says_so_and_does_not_look_for_another_combiner(
+    tree: Tree,
+) -> None:
+    root = tree.server(1, "--assign")
+    tree.combiner("east", root, 1).wait_for(Topic.REGISTERED)
+    client = tree.client("site-1", root, "--processes", "9999", asks=True)
+    assert client.wait(timeout=_SECONDS) == UsageError.exit_code
+    assert "9999 processes on a machine with" in client.stderr
+    assert [one["combiner"] for one in client.observations(Topic.ASSIGNED)] == ["east"]
 
 
 def test_the_clients_of_a_combiner_that_was_killed_work_below_another(
