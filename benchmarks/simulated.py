@@ -5,7 +5,7 @@
     python benchmarks/simulated.py --case digits-1000 --backend ray
 
 Memory is the sum of what all processes take at one moment, shared pages divided among those
-who share them (PSS), at the highest of several looks a second.
+who share them (PSS), at the highest of many looks.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -35,6 +35,15 @@ if TYPE_CHECKING:
 _MMARS: Final = Path(__file__).resolve().parent.parent / "mmars"
 _RUN_SECONDS: Final = 1800.0
 _LOOK_SECONDS: Final = 0.3
+#: The least pause between two looks, in durations of one: the kernel counts every page, and what
+#: is measured waits meanwhile for memory.
+_LOOK_PACE: Final = 50.0
+
+
+def summed_up(turns: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Return the median of each figure of several turns; of memory the most."""
+    medians = {name: statistics.median(turn[name] for turn in turns) for name in turns[0]}
+    return {**medians, "pss_mib": max(turn["pss_mib"] for turn in turns)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +76,7 @@ class Simulated:
             first, ``pss_mib`` the most memory of all processes together, and ``cpu_s`` what
             all processes took of the processors; the median of several turns, of memory the most.
         """
-        turns = [self.turn(plan.rounds) for _ in range(plan.repeats or self.repeats)]
-        figures = {
-            name: statistics.median(turn[name] for turn in turns)
-            for name in ("run_s", "round_s", "cpu_s")
-        }
-        return {**figures, "pss_mib": max(turn["pss_mib"] for turn in turns)}
+        return summed_up([self.turn(plan.rounds) for _ in range(plan.repeats or self.repeats)])
 
     def turn(self, rounds: int | None = None) -> dict[str, float]:
         """Run it once and return the figures of that turn."""
@@ -99,11 +103,40 @@ class Simulated:
             }
 
 
-_ECHO: Final = {"MODEL_MB": 0.01}
-CASES: Final[Mapping[str, Simulated]] = {
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """A case: many clients, and few, by turns: the machine is not as quick all the time.
+
+    Attributes:
+        many: The simulation.
+        few: It with fewer clients.
+        repeats: Turns of both, unless the plan says otherwise.
+    """
+
+    many: Simulated
+    few: Simulated
+    repeats: int = 3
+
+    def __call__(self, plan: Plan) -> dict[str, Any]:
+        """Measure the case.
+
+        Returns:
+            ``ratio``, the median round of the many over that of the few, the median of several
+            turns; what `Simulated` says of the many; and that of the few by ``few``.
+        """
+        turns = [
+            (self.few.turn(plan.rounds), self.many.turn(plan.rounds))
+            for _ in range(plan.repeats or self.repeats)
+        ]
+        ratios = [many["round_s"] / few["round_s"] for few, many in turns]
+        few, many = (summed_up(list(ran)) for ran in zip(*turns, strict=True))
+        return {"ratio": statistics.median(ratios), **many, "few": few, "ratios": ratios}
+
+
+_ECHO: Final = Simulated("echo", 1000, rounds=20, variables={"MODEL_MB": 0.01})
+CASES: Final[Mapping[str, Simulated | Beside]] = {
     "simulate-digits-1000": Simulated("digits_cnn", 1000),
-    "simulate-echo-1000": Simulated("echo", 1000, rounds=20, variables=_ECHO, repeats=3),
-    "simulate-echo-10000": Simulated("echo", 10_000, rounds=20, variables=_ECHO),
+    "simulate-echo-10000": Beside(replace(_ECHO, clients=10_000), _ECHO),
 }
 
 
@@ -113,8 +146,11 @@ def _watched(pid: int) -> Iterator[list[int]]:
     peak, over = [0], threading.Event()
 
     def look() -> None:
-        while not over.wait(_LOOK_SECONDS):
+        pause = _LOOK_SECONDS
+        while not over.wait(pause):
+            begun = time.perf_counter()
             peak[0] = max(peak[0], sum(map(_pss, [pid, *descendants(pid)])))
+            pause = max(_LOOK_SECONDS, _LOOK_PACE * (time.perf_counter() - begun))
 
     watcher = threading.Thread(target=look)
     watcher.start()
@@ -151,16 +187,12 @@ def main() -> None:
     arguments = parser.parse_args()
     for name in arguments.case or CASES:
         case = CASES[name]
-        chosen = Simulated(
-            case.mmar,
-            case.clients,
-            rounds=arguments.rounds or case.rounds,
-            variables=case.variables,
-            backend=arguments.backend,
-        )
-        figures = {key: round(value, 3) for key, value in chosen.turn().items()}
-        sys.stdout.write(json.dumps({"case": name, **figures}) + "\n")
-        sys.stdout.flush()
+        for one in (case.few, case.many) if isinstance(case, Beside) else (case,):
+            chosen = replace(one, backend=arguments.backend)
+            figures = {k: round(v, 3) for k, v in chosen.turn(arguments.rounds).items()}
+            said = {"case": name, "clients": one.clients, **figures}
+            sys.stdout.write(json.dumps(said) + "\n")
+            sys.stdout.flush()
 
 
 if __name__ == "__main__":

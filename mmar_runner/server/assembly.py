@@ -110,6 +110,8 @@ def assemble(
         max_clients=server.max_num_clients,
         lease_seconds=lease,
         longest_lease=server.heart_beat_timeout,
+        heartbeats_per_second=settings.heartbeats_per_second,
+        expected=settings.expected_clients or 0,
         sites=sites,
     )
     rule = components.aggregator

@@ -90,6 +90,7 @@ class OwnPlace(Place):
             discovery=parts.discovery,
             health=self.health,
             max_connections=self._max_connections,
+            listen=self._settings.listen,
         )
         try:
             address = bind(server, self._settings.listen, credentials=parts.guard.credentials)

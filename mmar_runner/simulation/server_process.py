@@ -37,7 +37,8 @@ if TYPE_CHECKING:
     from mmar_runner.hooks import LoadedPlugins
     from mmar_runner.interfaces.observer import Observation
 
-
+#: They only tell how far a task is: sessions that live in one process do not die alone.
+_HEARTBEATS_PER_SECOND: Final = 30.0
 #: Observations and log messages come from several threads.
 _LINES: Final = threading.Lock()
 
@@ -108,6 +109,7 @@ def _server_settings(job: Job, plugins: LoadedPlugins) -> ServerSettings:
         variables=settings.all_variables,
         plugins_dir=settings.plugins_dir,
         allow_byoc=settings.allow_byoc,
+        heartbeats_per_second=_HEARTBEATS_PER_SECOND,
         task_timeout=settings.task_timeout or OWN_CODE_SECONDS,
         memory_limit_bytes=settings.memory_limit_bytes,
         # No client has an underscore alone for its name.

@@ -7,6 +7,7 @@ import socket
 from typing import TYPE_CHECKING, Any
 
 from mmar_runner.errors import InUseError
+from mmar_runner.wire.keepalive import UNIX
 
 if TYPE_CHECKING:
     import grpc
@@ -31,7 +32,7 @@ def bind(
             port = server.add_secure_port(listen, credentials)
     except RuntimeError as error:
         raise _in_use(listen) from error
-    if listen.startswith("unix:"):
+    if listen.startswith(UNIX):
         return listen
     return f"{listen.rpartition(':')[0]}:{port}"
 
@@ -48,7 +49,7 @@ def require_free(listen: str) -> None:
         InUseError: None of the addresses can be bound.
     """
     host, _, port = listen.rpartition(":")
-    if listen.startswith("unix:") or not port.isdecimal() or not int(port):
+    if listen.startswith(UNIX) or not port.isdecimal() or not int(port):
         return
     try:
         found = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)

@@ -11,16 +11,11 @@ import grpc
 import grpc.aio
 
 from mmar_runner.wire import limits
+from mmar_runner.wire.keepalive import keepalive
 
 _CLIENT_OPTIONS: Final = (
     ("grpc.max_receive_message_length", limits.MAX_MESSAGE_BYTES),
     ("grpc.max_send_message_length", limits.MAX_MESSAGE_BYTES),
-    ("grpc.keepalive_time_ms", limits.KEEPALIVE_TIME_MS),
-    ("grpc.keepalive_timeout_ms", limits.KEEPALIVE_TIMEOUT_MS),
-    # It is this that decides about a probe, and its default is a minute.
-    ("grpc.http2.ping_timeout_ms", limits.KEEPALIVE_TIMEOUT_MS),
-    ("grpc.keepalive_permit_without_calls", 1),
-    ("grpc.http2.max_pings_without_data", 0),
     ("grpc.initial_reconnect_backoff_ms", 200),
     # In spite of its name, the time that one attempt to connect may take, TLS included: a
     # busy server or a slow line needs more than the pauses between attempts.
@@ -52,9 +47,9 @@ def open_channel(
             allows on loopback only.
         expected_name: What the server's certificate must name, if not the target's host.
     """
+    options: list[tuple[str, int | str]] = [*_CLIENT_OPTIONS, *keepalive(target)]
     if credentials is None:
-        return grpc.aio.insecure_channel(target, options=_CLIENT_OPTIONS)
-    options: list[tuple[str, int | str]] = [*_CLIENT_OPTIONS]
+        return grpc.aio.insecure_channel(target, options=options)
     if expected_name is not None:
         options.append(("grpc.ssl_target_name_override", expected_name))
     return grpc.aio.secure_channel(target, credentials, options=options)

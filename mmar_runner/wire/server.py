@@ -9,6 +9,7 @@ import grpc.aio
 
 from mmar_runner.wire import limits
 from mmar_runner.wire.handlers import Handlers
+from mmar_runner.wire.keepalive import keepalive
 
 if TYPE_CHECKING:
     from mmar_runner.wire.gate import Gate
@@ -28,13 +29,7 @@ _SERVER_OPTIONS: Final = (
     ("grpc.max_concurrent_streams", limits.MAX_STREAMS_PER_CONNECTION),
     ("grpc.max_connection_idle_ms", limits.CONNECTION_IDLE_MS),
     ("grpc.server_handshake_timeout_ms", limits.HANDSHAKE_TIMEOUT_MS),
-    ("grpc.keepalive_time_ms", limits.KEEPALIVE_TIME_MS),
-    ("grpc.keepalive_timeout_ms", limits.KEEPALIVE_TIMEOUT_MS),
-    # It is this that decides about a probe, and its default is a minute.
-    ("grpc.http2.ping_timeout_ms", limits.KEEPALIVE_TIMEOUT_MS),
-    ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.min_ping_interval_without_data_ms", limits.LEAST_PROBE_PAUSE_MS),
-    ("grpc.http2.max_pings_without_data", 0),
     ("grpc.http2.bdp_probe", 0),
     ("grpc.http2.lookahead_bytes", limits.SERVER_LOOKAHEAD_BYTES),
     ("grpc.so_reuseport", 0),  # else a second server silently shares the port
@@ -49,6 +44,7 @@ def build_server(
     requests: RequestsServicer | None = None,
     health: HealthServicer | None = None,
     max_connections: int | None = None,
+    listen: str = "",
 ) -> grpc.aio.Server:
     """Return a gRPC server for clients; it has no port yet and is not started.
 
@@ -60,8 +56,9 @@ def build_server(
         health: Answers whoever looks whether the server works; None answers nobody.
         max_connections: More are closed as they come, strangers' among them, so that they
             cannot use up the files of this process; None takes what comes.
+        listen: Where it is going to listen, as far as that decides about probes: see `keepalive`.
     """
-    server = _server(max_connections)
+    server = _server(max_connections, listen)
     handlers = Handlers(gate)
     server.add_generic_rpc_handlers(handlers.of_federation(servicer, requests))
     if discovery is not None:
@@ -94,8 +91,8 @@ def build_admin_server(
     return server
 
 
-def _server(max_connections: int | None) -> grpc.aio.Server:
-    options = list(_SERVER_OPTIONS)
+def _server(max_connections: int | None, listen: str = "") -> grpc.aio.Server:
+    options = [*_SERVER_OPTIONS, *keepalive(listen)]
     if max_connections is not None:
         options.append(("grpc.max_allowed_incoming_connections", max_connections))
     return grpc.aio.server(options=options)

@@ -11,7 +11,7 @@ import pytest
 from mmar_runner.interfaces.observer import Topic
 from mmar_runner.testing.builders import MmarBuilder
 from mmar_runner.testing.processes import RunningClient, RunningServer
-from mmar_runner.wire import channel, server
+from mmar_runner.wire.keepalive import keepalive
 from mmar_runner.wire.limits import KEEPALIVE_TIME_MS, KEEPALIVE_TIMEOUT_MS
 from tests.faults.proxy import Proxy
 from tests.faults.weather import Weather
@@ -58,5 +58,11 @@ def test_a_slow_line_costs_time_and_nothing_else(tmp_path: Path) -> None:
 def test_who_is_gone_is_seen_within_40_seconds() -> None:
     """Silence for so long, and for so long again after a probe, whose answer's time decides."""
     assert KEEPALIVE_TIME_MS + KEEPALIVE_TIMEOUT_MS <= 40_000
-    for options in (channel._CLIENT_OPTIONS, server._SERVER_OPTIONS):
-        assert dict(options)["grpc.http2.ping_timeout_ms"] == KEEPALIVE_TIMEOUT_MS
+    options = dict(keepalive("127.0.0.1:8002"))
+    assert options["grpc.keepalive_time_ms"] == KEEPALIVE_TIME_MS
+    assert options["grpc.http2.ping_timeout_ms"] == KEEPALIVE_TIMEOUT_MS
+
+
+def test_a_socket_of_this_machine_is_not_probed() -> None:
+    """Ten thousand simulated clients would be a thousand probes a second."""
+    assert dict(keepalive("unix:/tmp/server"))["grpc.keepalive_time_ms"] == 2**31 - 1

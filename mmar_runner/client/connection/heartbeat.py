@@ -28,7 +28,8 @@ _log = logging.getLogger(__name__)
 
 #: Heartbeats in the time of one lease, so that two of them may be lost.
 PER_LEASE: Final = 3
-#: The longest pause between heartbeats, and the longest wait for an answer, in seconds.
+#: The longest pause between looks at a kit's files, and thus between its heartbeats, and the
+#: longest wait for an answer, in seconds.
 LONGEST_PAUSE: Final = 60.0
 LONGEST_WAIT: Final = 10.0
 
@@ -87,7 +88,7 @@ class Heartbeat:
         began = loop.time()
         while True:
             # From one beginning to the next: the answer may be slow, the request is not.
-            due = began + min(LONGEST_PAUSE, self._lease / PER_LEASE)
+            due = began + self._pause()
             await asyncio.sleep(due - loop.time())
             began = loop.time()
             if self._trust is not None:
@@ -102,6 +103,11 @@ class Heartbeat:
                 continue
             if reply is not None and reply.lease_seconds > 0:
                 self._lease = reply.lease_seconds
+
+    def _pause(self) -> float:
+        """Return the time from one heartbeat to the next, in seconds."""
+        pause = self._lease / PER_LEASE
+        return pause if self._trust is None else min(LONGEST_PAUSE, pause)
 
     def _longest_wait(self) -> float:
         """Return how long an answer may take, so that two heartbeats fit into every lease."""

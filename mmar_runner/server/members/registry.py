@@ -18,6 +18,7 @@ from mmar_runner.federation.client_status import ClientStatus
 from mmar_runner.federation.cross_site import BEST_MODEL, FINAL_MODEL
 from mmar_runner.federation.sites import NO_SITES, Sites
 from mmar_runner.server.gate.pace import Paces
+from mmar_runner.server.settings import HEARTBEATS_PER_SECOND
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -30,9 +31,8 @@ _MIN_KEY_BYTES: Final = 16
 #: long, and at once. Each time is a record in the journal, whose file never shrinks.
 COMINGS_PER_SECOND: Final = 0.2
 COMINGS_AT_ONCE: Final = 100.0
-#: Clients for which a lease is a second longer: with three heartbeats a lease of each, a server
-#: answers no more than 120 a second, however many there are.
-CLIENTS_A_LEASE_SECOND: Final = 40.0
+#: Heartbeats in the time of one lease of each client.
+HEARTBEATS_A_LEASE: Final = 3
 #: Clients that have left of whom something is remembered.
 MAX_DEPARTED: Final = 1024
 
@@ -113,6 +113,8 @@ class ClientRegistry:
         max_clients: How many may be present at once.
         lease_seconds: How long a silent client is believed to be alive.
         longest_lease: How long at most where there are very many; None for no longer.
+        heartbeats_per_second: Of how many heartbeats of all together a lease is longer.
+        expected: How many clients are known to come: the first has the lease of all of them.
         sites: Which site a client is of; a place is kept for each that is admitted.
     """
 
@@ -122,12 +124,16 @@ class ClientRegistry:
         max_clients: int,
         lease_seconds: float,
         longest_lease: float | None = None,
+        heartbeats_per_second: float = HEARTBEATS_PER_SECOND,
+        expected: int = 0,
         sites: Sites = NO_SITES,
     ) -> None:
         self._sites = sites
         self.max_clients = max_clients
         self._least_lease = lease_seconds
         self._longest_lease = lease_seconds if longest_lease is None else longest_lease
+        self._heartbeats_per_second = heartbeats_per_second
+        self._expected = expected
         self._clients: dict[str, Client] = {}
         self._departed: dict[str, Client] = {}
         self._comings = Paces(COMINGS_PER_SECOND, COMINGS_AT_ONCE)
@@ -135,8 +141,9 @@ class ClientRegistry:
     @property
     def lease_seconds(self) -> float:
         """How long a silent client is believed to be alive: longer where there are thousands."""
-        wanted = max(self._least_lease, len(self._clients) / CLIENTS_A_LEASE_SECOND)
-        return min(wanted, self._longest_lease)
+        clients = max(self._expected, len(self._clients))
+        wanted = HEARTBEATS_A_LEASE * clients / self._heartbeats_per_second
+        return min(max(self._least_lease, wanted), self._longest_lease)
 
     def __len__(self) -> int:
         """Return how many clients are present."""

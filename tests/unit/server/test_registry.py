@@ -164,17 +164,24 @@ def test_instances_do_not_take_the_places_of_other_sites() -> None:
     assert clients.present() == ["evil_1", "evil_2", "site-1", "site-2"]
 
 
-def crowd(count: int) -> ClientRegistry:
-    clients = ClientRegistry(max_clients=count, lease_seconds=30, longest_lease=600)
+def crowd(count: int, *, heartbeats: float = 120, expected: int = 0) -> ClientRegistry:
+    clients = ClientRegistry(
+        max_clients=count,
+        lease_seconds=30,
+        longest_lease=600,
+        heartbeats_per_second=heartbeats,
+        expected=expected,
+    )
     for number in range(count):
         clients.register(f"site-{number}", KEY, mmar_digest="", now=0)
     return clients
 
 
 def test_a_lease_grows_with_thousands_of_clients_and_not_beyond_what_the_mmar_says() -> None:
-    per_second = registry_module.CLIENTS_A_LEASE_SECOND
     assert crowd(1000).lease_seconds == 30
-    assert crowd(4000).lease_seconds == 4000 / per_second > 30
+    assert crowd(4000).lease_seconds == 100  # of three heartbeats each: 120 a second
+    assert crowd(4000, heartbeats=30).lease_seconds == 400
+    assert crowd(1, expected=4000).lease_seconds == 100
     few = ClientRegistry(max_clients=1, lease_seconds=10, longest_lease=10)
     few.register("site-1", KEY, mmar_digest="", now=0)
     assert few.lease_seconds == 10
