@@ -81,6 +81,7 @@ class Simulated:
     def turn(self, rounds: int | None = None) -> dict[str, float]:
         """Run it once and return the figures of that turn."""
         settings = [f"--set={name}={value}" for name, value in self.variables.items()]
+        os.sync()  # what the turn before has written and removed is no load of this one
         with tempfile.TemporaryDirectory(prefix="bench-") as folder:
             before, begun = _children_seconds(), time.perf_counter()
             process = Process(

@@ -29,8 +29,10 @@ if TYPE_CHECKING:
 
 #: Clients that are shown to people; a program gets them all.
 _SHOWN: Final = 40
-#: A client that lives says so every ten seconds, or more often.
-_SILENT_SECONDS: Final = 12
+#: A client that lives says so every ten seconds, or more often; where there are very many, so
+#: many in a second.
+_SILENT_SECONDS: Final = 12.0
+_HEARD_PER_SECOND: Final = 25.0
 
 
 @click.command("status")
@@ -63,6 +65,7 @@ def _as_json(status: WorkspaceStatus) -> dict[str, Any]:
     return {
         "workspace": str(status.workspace),
         "server": None if status.pid is None else {"listen": status.listen, "pid": status.pid},
+        "holder": status.holder,
         "resumable": status.resumable,
         "silent_seconds": status.silent_seconds,
         "note": status.note,
@@ -92,7 +95,8 @@ def _lines(status: WorkspaceStatus) -> list[str]:
         lines.append(f"the aggregator says of the last finished round: {said}")
     if run["waiting_for"]:
         lines.append(f"waiting since {run['since']}: {run['waiting_for']}")
-    lines += [_client(client, run["updated"]) for client in run["clients"][:_SHOWN]]
+    silent = max(_SILENT_SECONDS, len(run["clients"]) / _HEARD_PER_SECOND)
+    lines += [_client(client, run["updated"], silent) for client in run["clients"][:_SHOWN]]
     if (more := len(run["clients"]) - _SHOWN) > 0:
         lines.append(f"  and {more} more")
     return lines
@@ -134,6 +138,12 @@ def _silence(status: WorkspaceStatus) -> list[str]:
 
 def _without_server(status: WorkspaceStatus) -> str:
     run = status.run
+    if status.holder is not None and run["status"].resumable:
+        return (
+            f"process {status.holder} has run {run['run_number']}, which is at round "
+            f"{run['round']}, and does not listen: it begins, or ends, or is a combiner that "
+            "waits for a model from its parent"
+        )
     if status.resumable:
         why = f" ({run['reason']})" if run["reason"] else ""
         return (
@@ -167,14 +177,15 @@ def _results(results: RunResults | None) -> list[str]:
     ]
 
 
-def _client(client: ClientFacts, now: str | None) -> str:
+def _client(client: ClientFacts, now: str | None, long: float) -> str:
     facts = [f"{client['state']} since {client['since']}"]
     if client["state"] is ClientStatus.EXPECTED:
         facts = [f"expected: not heard of since the server's start at {client['since']}"]
     if (progress := client["progress"]) is not None:
         facts.append(human_progress(progress))
     if client["last_heard"]:
-        facts.append(f"last heard of at {client['last_heard']}{_silent(client['last_heard'], now)}")
+        heard = client["last_heard"]
+        facts.append(f"last heard of at {heard}{_silent(heard, now, long)}")
     if below := client.get("below"):
         states = Counter(site["state"].value for site in below)
         each = ", ".join(f"{number} {state}" for state, number in sorted(states.items()))
@@ -182,10 +193,10 @@ def _client(client: ClientFacts, now: str | None) -> str:
     return f"  {client['name']}: {', '.join(facts)}"
 
 
-def _silent(heard: str, now: str | None) -> str:
+def _silent(heard: str, now: str | None, long: float) -> str:
     """Return for how long a client has been silent, if that is longer than one that lives is."""
     try:
         silent = (datetime.fromisoformat(now or "") - datetime.fromisoformat(heard)).total_seconds()
     except (ValueError, TypeError):  # of an older program, or nothing
         return ""
-    return f", silent for {human_seconds(silent)}" if silent > _SILENT_SECONDS else ""
+    return f", silent for {human_seconds(silent)}" if silent > long else ""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from mmar_runner.errors import AuditError, RefusedError
 from mmar_runner.interfaces.observer import Observation, Topic
 from mmar_runner.server.members.attendance import Attendance
-from mmar_runner.server.members.below import MOST_SITES_BELOW, below_of, sites_below, status_of
+from mmar_runner.server.members.below import MOST_SITES_BELOW, sites_below, status_of
 from mmar_runner.server.members.registry import Client
 from mmar_runner.server.members.session_tokens import SessionTokens
 from mmar_runner.server.members.tree import Tree
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from mmar_runner.interfaces.observer import Observer
     from mmar_runner.security.tokens import TokenClaims, TokenMint
     from mmar_runner.server.gate.guard import Guard
-    from mmar_runner.server.members.registry import ClientRegistry, SiteBelow
+    from mmar_runner.server.members.registry import ClientRegistry
     from mmar_runner.server.records.run_record import RunRecord
     from mmar_runner.server.records.run_state import RecordedClient
     from mmar_runner.server.rounds.coordinator import Coordinator
@@ -305,16 +305,14 @@ class Members:
             for name in self._registry.instances(fingerprint):
                 leaving.callback(self._leave, name, reason)
 
-    def expect(self, names: frozenset[str]) -> None:
-        """Let nobody in but those whom the parent assigned, and others go."""
-        self.tree.expected = names
-        why = "its parent assigned it to another combiner"
-        self._let_go(set(self.present()) - names, why)
-
-    def sites_below(self) -> list[SiteBelow]:
-        """Return what all who are there do, and those below them."""
-        there = filter(None, map(self._registry.known, self._registry.present()))
-        return [one for client in there for one in below_of(client)]
+    def let_go(self, names: Iterable[str], why: str) -> None:
+        """Let clients go, each of them, whatever becomes of another."""
+        try:
+            with ExitStack() as leaving:
+                for name in names:
+                    leaving.callback(self._leave, name, why)
+        except AuditError as error:  # nobody called who could be told
+            _log.error("who left cannot be written down: %s", error.message)
 
     def sent(self, client: str, round_number: int, count: int, wire_bytes: int) -> None:
         """Tell that a client was sent so many bytes of a model, the last of them just now.
@@ -369,18 +367,9 @@ class Members:
         why = f"nothing was heard of it for {self.lease_seconds:g} s"
         try:
             expired = self._registry.expired(self._loop.time())
-            self._let_go([client.name for client in expired], why)
+            self.let_go([client.name for client in expired], why)
         finally:
             self.start_sweeping()
-
-    def _let_go(self, names: Iterable[str], why: str) -> None:
-        """Let clients go, each of them, whatever becomes of another."""
-        try:
-            with ExitStack() as leaving:
-                for name in names:
-                    leaving.callback(self._leave, name, why)
-        except AuditError as error:  # nobody called who could be told
-            _log.error("who left cannot be written down: %s", error.message)
 
     def _stepped(self, client: Client, state: ClientStatus, step: int, steps: int) -> None:
         """Note how far a client is, and tell it if it is further than it was."""

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+from mmar_runner.server.members.below import below_of
 
 if TYPE_CHECKING:
     from mmar_runner.federation.assignment import Expected
@@ -11,6 +13,8 @@ if TYPE_CHECKING:
     from mmar_runner.server.members.members import Members
     from mmar_runner.server.members.registry import SiteBelow
     from mmar_runner.server.rounds.coordinator import Coordinator
+
+_ELSEWHERE: Final = "its parent assigned it to another combiner"
 
 
 class RoundsBelow:
@@ -41,8 +45,10 @@ class RoundsBelow:
     def expect(self, expected: Expected) -> None:
         """The parent has assigned clients to this combiner, and needs updates of some of them."""
         self._coordinator.need(expected.needed)
-        self._members.expect(expected.sites)
+        self._members.tree.expected = expected.sites
+        self._members.let_go(set(self._members.present()) - expected.sites, _ELSEWHERE)
 
     def sites(self) -> list[SiteBelow]:
         """Return what its sites do, and those below other combiners."""
-        return self._members.sites_below()
+        there = filter(None, map(self._members.known, self._members.present()))
+        return [one for client in there for one in below_of(client)]

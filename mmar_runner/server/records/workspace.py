@@ -155,6 +155,21 @@ class Workspace:
         finally:
             os.close(descriptor)
 
+    def holder(self) -> int | None:
+        """Return the process that holds the workspace; None if none does, or that is not known.
+
+        It is not tried to hold it: a server that starts at that moment would find it held.
+        """
+        try:
+            lock = (self.path / ".lock").stat()
+            locks = Path("/proc/locks").read_text()
+        except OSError:  # nobody has ever held it, or this system does not tell
+            return None
+        file = f"{os.major(lock.st_dev):02x}:{os.minor(lock.st_dev):02x}:{lock.st_ino}"
+        held = (line.split() for line in locks.splitlines() if " FLOCK " in line)
+        pids = (int(words[4]) for words in held if words[5] == file)
+        return next((pid for pid in pids if pid > 0), None)  # 0 is one of another container
+
     def runs(self) -> list[RunFolder]:
         """Return the folders of all runs, the highest number first."""
         numbers = [

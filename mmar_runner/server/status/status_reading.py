@@ -50,6 +50,8 @@ class WorkspaceStatus:
             longer than it should be; else None.
         note: A sentence if something could not be read, and something else is shown; or empty.
         results: What the run left, if it has ended, no server has it, and its summary says it.
+        holder: The process that holds the workspace and does not listen, if there is one: it
+            begins, or ends, or is a combiner that waits for a model from above.
     """
 
     workspace: Path
@@ -59,11 +61,12 @@ class WorkspaceStatus:
     silent_seconds: float | None = None
     note: str = ""
     results: RunResults | None = None
+    holder: int | None = None
 
     @property
     def resumable(self) -> bool:
         """Whether the run is unfinished, and nobody works on it."""
-        return self.pid is None and self.run["status"].resumable
+        return self.pid is None and self.holder is None and self.run["status"].resumable
 
 
 def read_status(workspace: Path) -> WorkspaceStatus:
@@ -84,7 +87,8 @@ def read_status(workspace: Path) -> WorkspaceStatus:
         return WorkspaceStatus(workspace, listen, pid, facts, silent, note)
     facts, note = _left_behind(run)
     results = None if facts["status"].resumable else read_results(run)
-    return WorkspaceStatus(workspace, None, None, facts, note=note, results=results)
+    holder = Workspace(workspace).holder()
+    return WorkspaceStatus(workspace, None, None, facts, note=note, results=results, holder=holder)
 
 
 def _no_workspace(folder: Path) -> UsageError:

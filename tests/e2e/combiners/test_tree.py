@@ -36,6 +36,25 @@ def test_two_combiners_make_the_models_of_the_flat_federation(
     assert sha256(final).hexdigest() == flat_models[-1]
 
 
+def test_the_status_of_a_combiner_says_that_it_waits_for_a_model(
+    tree: Tree, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tree.server(2)
+    east = tree.combiner("east", root, 1)
+    east.wait_for(Topic.REGISTERED)
+    with suppress(SystemExit):
+        main(["status", str(east.workspace)])
+    said = capsys.readouterr().out
+    assert said.startswith(f"process {east.process.pid} has run 1, which is at round 0, and does")
+    assert "a combiner that waits for a model from its parent" in said
+    east.kill()
+    east.wait()
+    with suppress(SystemExit):
+        main(["status", str(east.workspace), "--json"])
+    told = json.loads(capsys.readouterr().out)
+    assert (told["holder"], told["resumable"]) == (None, True)
+
+
 def test_three_levels_make_them_too_and_the_root_names_every_site(
     tree: Tree, flat_models: list[str]
 ) -> None:
