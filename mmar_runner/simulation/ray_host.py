@@ -9,9 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from mmar_runner.errors import (
-    ChildDiedError,
-)
+from mmar_runner.errors import ChildDiedError
 from mmar_runner.simulation.parcels import pack, unpack
 from mmar_runner.simulation.ray_messages import Answer, Question, raised_error
 from mmar_runner.storage.atomic import translated
@@ -83,7 +81,8 @@ class RayHost:
                 answer = await self._answered(question, model, told)
             except self._cluster.errors as error:
                 raise self._died(error) from error
-            self._knows.add(spec.context.client_name)
+            if answer.error is None:  # else it may have failed for want of the client's folder
+                self._knows.add(spec.context.client_name)
             await in_thread(self._take, answer, spec, params)
             if answer.error is not None:
                 raise raised_error(answer.error, answer.place, self._log)

@@ -19,7 +19,7 @@ from mmar_runner import __version__
 from mmar_runner.children.spec import ChildSpec
 from mmar_runner.errors import MmarRunnerError
 from mmar_runner.interfaces.client_trainer import tell_nobody
-from mmar_runner.simulation.parcels import Parcel, Watched, pack, unpack
+from mmar_runner.simulation.parcels import Changes, Parcel, Watched, pack, unpack
 from mmar_runner.simulation.ray_messages import Answer, Question, Said, told_error
 from mmar_runner.simulation.trainer_host import TrainerHost
 from mmar_runner.storage.atomic import translated
@@ -95,7 +95,8 @@ class RayWorker:
             files = await in_thread(_fetched, question, place)
         except MmarRunnerError as failure:
             error = told_error(failure)
-        changes = await in_thread(self._workspaces[client].changes)
+        watched = self._workspaces.get(client)  # none if it could not be written
+        changes = Changes() if watched is None else await in_thread(watched.changes)
         log = await in_thread(self._new_log)
         return Answer(result, error, files, changes, log, str(self._folder))
 
