@@ -3,14 +3,17 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from mmar_runner.interfaces.aggregator import UpdateKind
 from mmar_runner.interfaces.client_trainer import ClientTrainer, TrainResult
 from mmar_runner.interfaces.network_facts import NetworkFacts
-from mmar_runner_entry_points.best import BestModel
+from mmar_runner.storage.atomic import translated
+from mmar_runner.storage.best_model import BestModel
 from mmar_runner_entry_points.commands import Commands
 from mmar_runner_entry_points.outcome import Metadata, read_metadata, take_model
 
@@ -66,7 +69,7 @@ class EntryPointTrainer(ClientTrainer):
         self._commands = Commands(context, self._declared, TAKES, "train")
         # What was received plus differences is no file here.
         if context.keeps_best and self._sends is UpdateKind.WEIGHTS:
-            self._best = BestModel(context.workspace)
+            self._best = BestModel(context.workspace, "entry_points_best")
         self._commands.run("startup")
 
     def describe(self, context: TrainerContext) -> NetworkFacts:
@@ -83,7 +86,7 @@ class EntryPointTrainer(ClientTrainer):
         validation = self._ready.measure(task.model) if task.validate else {}
         told = self._trained(task)
         if self._best is not None:
-            self._best.consider(task.update, self._ready.measure(task.update))
+            self._best.consider(self._ready.measure(task.update), partial(_copy, task.update))
         return TrainResult(
             told.num_examples,
             metrics=told.metrics,
@@ -101,7 +104,10 @@ class EntryPointTrainer(ClientTrainer):
 
     def best_model(self, destination: Path) -> Mapping[str, float] | None:
         """Write the best of the models that were sent."""
-        return None if self._best is None else self._best.write(destination)
+        metrics = None if self._best is None else self._best.metrics()
+        if self._best is not None and metrics is not None:
+            _copy(self._best.path, destination)
+        return metrics
 
     def close(self) -> None:
         """Delete the commands' folders."""
@@ -132,3 +138,8 @@ class EntryPointTrainer(ClientTrainer):
         said = read_metadata(metadata)
         take_model(out, task.update, task.model, "train")
         return said
+
+
+def _copy(source: Path, destination: Path) -> None:
+    with translated(destination):
+        shutil.copyfile(source, destination)

@@ -1,15 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The best model that a site has trained itself, kept for cross-site validation.
-
-It lies in the trainer's folder, which is of one client and run, and outlives the process.
-"""
+"""The best model that a site has trained itself, as tensors."""
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Final
+from functools import partial
+from typing import TYPE_CHECKING
 
-from mmar_runner.storage.atomic import publish, write_json_atomic
+from mmar_runner.storage.best_model import BestModel
 from mmar_runner_torch.files import read_state, write_state
 
 if TYPE_CHECKING:
@@ -18,23 +15,16 @@ if TYPE_CHECKING:
 
     from mmar_runner_torch.files import State
 
-_MODEL: Final = "best_local.safetensors"
-_METRICS: Final = "best_local.json"
-
 
 class BestLocal:
-    """Keeps one model: the one with the best score so far.
-
-    The score is the first metric that is no loss, larger being better; if there are only losses,
-    the first of them, smaller being better; without metrics the newest model is the best.
+    """Keeps the state of the best model so far: see `BestModel`.
 
     Args:
         folder: The trainer's.
     """
 
     def __init__(self, folder: Path) -> None:
-        self._model = folder / _MODEL
-        self._metrics = folder / _METRICS
+        self._kept = BestModel(folder, "best_local")
 
     def consider(self, state: State, metrics: Mapping[str, float]) -> None:
         """Keep a model if none is better.
@@ -46,14 +36,7 @@ class BestLocal:
         Raises:
             StorageError: It cannot be written.
         """
-        before = self._known()
-        if before is not None and _score(metrics) < _score(before):
-            return
-        partial = self._model.with_suffix(".part")
-        write_state(partial, state)
-        # The model first: one that is killed in between keeps a good model with older numbers.
-        publish(partial, self._model, durable=False)
-        write_json_atomic(self._metrics, dict(metrics))
+        self._kept.consider(metrics, partial(write_state, state=state))
 
     def write(self, destination: Path) -> Mapping[str, float] | None:
         """Write the best model; return its metrics, or None if there is none.
@@ -61,20 +44,8 @@ class BestLocal:
         Raises:
             StorageError: It cannot be read or written.
         """
-        metrics = self._known()
+        metrics = self._kept.metrics()
         if metrics is None:
             return None
-        write_state(destination, read_state(self._model))
+        write_state(destination, read_state(self._kept.path))
         return metrics
-
-    def _known(self) -> dict[str, float] | None:
-        if not self._metrics.is_file() or not self._model.is_file():
-            return None
-        known: dict[str, float] = json.loads(self._metrics.read_bytes())
-        return known
-
-
-def _score(metrics: Mapping[str, float]) -> float:
-    better = next((value for name, value in metrics.items() if "loss" not in name), None)
-    loss = next(iter(metrics.values()), 0.0)
-    return -loss if better is None else better
