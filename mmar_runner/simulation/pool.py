@@ -9,51 +9,22 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from mmar_runner.client.tasks.encoding import EncodingChild
 from mmar_runner.client.tasks.training import task_params, train_result
 from mmar_runner.errors import MmarRunnerError
+from mmar_runner.simulation.hosts import Asked
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from mmar_runner.children.spec import ChildSpec
     from mmar_runner.client.tasks.encoding import Encoder
     from mmar_runner.client.tasks.training import Trainer
-    from mmar_runner.interfaces.client_trainer import Progress, TrainResult, TrainTask
-
-
-class Host(Protocol):
-    """Has the trainers of several clients, which take turns."""
-
-    is_idle: bool
-
-    async def set_up(self, spec: ChildSpec, timeout: float | None) -> None:
-        """Have a client's trainer built, unless it is there."""
-        ...
-
-    async def ask(
-        self,
-        spec: ChildSpec,
-        method: str,
-        params: Mapping[str, Any],
-        timeout: float | None,
-        *,
-        told: Progress | None = None,
-        begins: Callable[[], None] | None = None,
-    ) -> Mapping[str, Any]:
-        """Have one client's trainer do something; see `TrainerHost.ask`."""
-        ...
-
-    async def peak_bytes(self) -> int | None:
-        """Return the most memory that the trainers' process has taken; None if unknown."""
-        ...
-
-    async def close(self) -> None:
-        """End it, even in the middle of a task."""
-        ...
+    from mmar_runner.interfaces.client_trainer import TrainResult, TrainTask
+    from mmar_runner.simulation.hosts import Host
 
 
 class TrainerPool:
@@ -143,12 +114,9 @@ class _PooledTrainer:
         def begins() -> None:
             self.waited = time.monotonic() - asked
 
-        params, told = task_params(task), task.progress
-        return train_result(
-            await self._host.ask(
-                self._spec, "train", params, self._timeout, told=told, begins=begins
-            )
-        )
+        params = task_params(task)
+        train = Asked(self._spec, "train", params, self._timeout, task.progress, begins)
+        return train_result(await self._host.ask(train))
 
     async def ask(self, method: str, params: Mapping[str, Any]) -> Mapping[str, Any]:
         """Have something else done; see `Trainer`.
@@ -157,7 +125,7 @@ class _PooledTrainer:
             TaskError: As `train`.
         """
         await self._prepared()
-        return await self._host.ask(self._spec, method, params, self._timeout)
+        return await self._host.ask(Asked(self._spec, method, params, self._timeout))
 
     async def _prepared(self) -> None:
         preparing, self._preparing = self._preparing, None

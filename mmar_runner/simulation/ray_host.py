@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from mmar_runner.errors import ChildDiedError
+from mmar_runner.simulation.hosts import Asked
 from mmar_runner.simulation.parcels import pack, unpack
 from mmar_runner.simulation.ray_messages import Answer, Question, raised_error
 from mmar_runner.storage.atomic import translated
 from mmar_runner.waiting.threads import in_thread
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from mmar_runner.children.spec import ChildSpec
     from mmar_runner.interfaces.client_trainer import Progress
@@ -51,39 +52,29 @@ class RayHost:
 
     async def set_up(self, spec: ChildSpec, timeout: float | None) -> None:
         """Have a client's trainer built, unless it is there."""
-        await self.ask(spec, "prepare", {}, timeout)
+        await self.ask(Asked(spec, "prepare", {}, timeout))
 
-    async def ask(
-        self,
-        spec: ChildSpec,
-        method: str,
-        params: Mapping[str, Any],
-        timeout: float | None,
-        *,
-        told: Progress | None = None,
-        begins: Callable[[], None] | None = None,
-    ) -> Mapping[str, Any]:
-        """Have one client's trainer do something; see `TrainerHost.ask`.
+    async def ask(self, asked: Asked) -> Mapping[str, Any]:
+        """Have one client's trainer do something; clients of one worker take turns.
 
         Raises:
             TaskError: It did not succeed, or the worker has died.
         """
         async with self._turn:
-            if begins is not None:
-                begins()
-            self._worker = self._worker or await self._cluster.worker(spec)
+            asked.begins()
+            self._worker = self._worker or await self._cluster.worker(asked.spec)
             digest, model = "", None
-            if _MODEL in params:
-                digest, model = await self._cluster.model(params[_MODEL])
-            question = await in_thread(self._question, spec, method, params, timeout)
+            if _MODEL in asked.params:
+                digest, model = await self._cluster.model(asked.params[_MODEL])
+            question = await in_thread(self._question, asked)
             question = replace(question, model=digest)
             try:
-                answer = await self._answered(question, model, told)
+                answer = await self._answered(question, model, asked.told)
             except self._cluster.errors as error:
                 raise self._died(error) from error
             if answer.error is None:  # else it may have failed for want of the client's folder
-                self._knows.add(spec.context.client_name)
-            await in_thread(self._take, answer, spec, params)
+                self._knows.add(asked.client)
+            await in_thread(self._take, answer, asked)
             if answer.error is not None:
                 raise raised_error(answer.error, answer.place, self._log)
             return answer.result
@@ -107,27 +98,25 @@ class RayHost:
                 await worker.close.remote()
         self._cluster.end_worker(worker)
 
-    def _question(
-        self, spec: ChildSpec, method: str, params: Mapping[str, Any], timeout: float | None
-    ) -> Question:
-        apart = {*_FOLDERS, *_FETCHED, _MODEL}
+    def _question(self, asked: Asked) -> Question:
+        apart, params = {*_FOLDERS, *_FETCHED, _MODEL}, asked.params
         workspace = None
-        if spec.context.client_name not in self._knows:
-            workspace = pack(Path(spec.context.workspace))
+        if asked.client not in self._knows:
+            workspace = pack(Path(asked.spec.context.workspace))
         return Question(
-            spec=spec.to_json(),
-            method=method,
+            spec=asked.spec.to_json(),
+            method=asked.method,
             params={name: value for name, value in params.items() if name not in apart},
-            timeout=timeout,
+            timeout=asked.timeout,
             folders={name: pack(Path(params[name])) for name in _FOLDERS if name in params},
             fetched={name: kind for name, kind in _FETCHED.items() if name in params},
             workspace=workspace,
         )
 
     async def _answered(self, question: Question, model: Any, told: Progress | None) -> Answer:
-        asked = self._worker.work.options(num_returns="streaming").remote(question, model)
+        doing = self._worker.work.options(num_returns="streaming").remote(question, model)
         try:
-            async for coming in asked:
+            async for coming in doing:
                 match await coming:
                     case ("step", int(done), int(total)):
                         if told is not None:
@@ -135,20 +124,20 @@ class RayHost:
                     case ("end", Answer() as answer):
                         return answer
         except asyncio.CancelledError:
-            self._cluster.cancel(asked)
+            self._cluster.cancel(doing)
             raise
         raise ChildDiedError("the Ray worker ended without an answer")
 
-    def _take(self, answer: Answer, spec: ChildSpec, params: Mapping[str, Any]) -> None:
+    def _take(self, answer: Answer, asked: Asked) -> None:
         """Write what came back to where it belongs."""
-        answer.workspace.apply(Path(spec.context.workspace))
+        answer.workspace.apply(Path(asked.spec.context.workspace))
         if answer.log or answer.error is not None:  # whose sentence names it
             with translated(self._log):
                 self._log.parent.mkdir(parents=True, exist_ok=True)
                 with self._log.open("ab") as file:
                     file.write(answer.log)
         for name, found in answer.files.items():
-            path = Path(params[name])
+            path = Path(asked.params[name])
             if isinstance(found, bytes):
                 with translated(path):
                     path.write_bytes(found)

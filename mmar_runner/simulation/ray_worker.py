@@ -19,6 +19,7 @@ from mmar_runner import __version__
 from mmar_runner.children.spec import ChildSpec
 from mmar_runner.errors import MmarRunnerError
 from mmar_runner.interfaces.client_trainer import tell_nobody
+from mmar_runner.simulation.hosts import Asked
 from mmar_runner.simulation.parcels import Changes, Parcel, Watched, pack, unpack
 from mmar_runner.simulation.ray_messages import Answer, Question, Said, told_error
 from mmar_runner.simulation.trainer_host import TrainerHost
@@ -116,9 +117,8 @@ class RayWorker:
             steps.put_nowait((done, total))
 
         listens = told if question.method == "train" else None
-        return await self._host.ask(
-            spec, question.method, params, question.timeout, told=listens or tell_nobody
-        )
+        asked = Asked(spec, question.method, params, question.timeout, listens or tell_nobody)
+        return await self._host.ask(asked)
 
     def _here(self, spec: ChildSpec, place: Path) -> ChildSpec:
         """Return a specification with the places of this worker."""

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from mmar_runner.interfaces.observer import Observer
     from mmar_runner.mmar.spec import MmarSpec
     from mmar_runner.security.policy.site_policy import SitePolicy
-    from mmar_runner.simulation.pool import Host
+    from mmar_runner.simulation.hosts import Host
     from mmar_runner.simulation.settings import SimulationSettings
 
 #: The longest path of a Unix socket that every system accepts, in bytes.

@@ -12,11 +12,11 @@ from mmar_runner.children.process import ChildProcess
 from mmar_runner.errors import MmarRunnerError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
     from mmar_runner.children.spec import ChildSpec
-    from mmar_runner.interfaces.client_trainer import Progress
+    from mmar_runner.simulation.hosts import Asked
 
 #: How long a child may take to say what it has taken, in seconds.
 _STATS_SECONDS: Final = 5.0
@@ -44,37 +44,23 @@ class TrainerHost:
         async with self._turn:
             await self._ready(spec, timeout)
 
-    async def ask(
-        self,
-        spec: ChildSpec,
-        method: str,
-        params: Mapping[str, Any],
-        timeout: float | None,
-        *,
-        told: Progress | None = None,
-        begins: Callable[[], None] | None = None,
-    ) -> Mapping[str, Any]:
+    async def ask(self, asked: Asked) -> Mapping[str, Any]:
         """Have one client's trainer do something; clients of one child take turns.
-
-        Args:
-            spec: Its component and context; the context names the client.
-            method: What, such as ``train``.
-            params: The question, a JSON object.
-            timeout: Seconds that it may take once it has its turn, or None.
-            told: Hears of its steps. Only who listens has it given up when they stop coming.
-            begins: Called when it has its turn.
 
         Raises:
             TaskError: It did not succeed.
         """
         # A turn is waited for here and not in the child, where the limit would run.
         async with self._turn:
-            if begins is not None:
-                begins()
-            child = await self._ready(spec, timeout)
-            asked = {**params, "client": spec.context.client_name}
-            stall = None if told is None else spec.stall_seconds
-            return await child.request(method, asked, timeout=timeout, stall=stall, told=told)
+            asked.begins()
+            child = await self._ready(asked.spec, asked.timeout)
+            return await child.request(
+                asked.method,
+                {**asked.params, "client": asked.client},
+                timeout=asked.timeout,
+                stall=None if asked.told is None else asked.spec.stall_seconds,
+                told=asked.told,
+            )
 
     async def peak_bytes(self) -> int | None:
         """Return the most memory that the child has taken; None if it does not say."""
