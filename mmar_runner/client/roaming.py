@@ -38,7 +38,7 @@ _AVOID_SECONDS: Final = 30.0
 #: After how long a combiner is called again that does not know yet of its client, in seconds.
 _EARLY_SECONDS: Final = 0.5
 #: What shows that a combiner answers.
-_ALIVE: Final = frozenset({Topic.REGISTERED, Topic.MODEL_RECEIVED, Topic.SUBMITTED})
+_ALIVE: Final = frozenset({Topic.REGISTERED, Topic.MODEL_RECEIVED, Topic.SUBMITTED, Topic.ANSWERS})
 
 
 async def run_roaming(
@@ -127,7 +127,7 @@ class _Below:
         """Ask for another combiner from now on."""
         facts = {"message": f"{self._place.combiner} is not called: {error.message}"}
         self._observer.observe(Observation(Topic.WAITING, facts))
-        self._asking.avoid = (self._place.combiner,)
+        self._asking.shun(self._place.combiner)
         await asyncio.sleep(_ASK_SECONDS)
 
     def observe(self, observation: Observation) -> None:
@@ -136,6 +136,7 @@ class _Below:
             self._silent.set()
         elif observation.topic in _ALIVE:
             self._silent.clear()
+            self._asking.reached(self._place.combiner)
         self._observer.observe(observation)
 
     async def _moved(self) -> None:
@@ -143,18 +144,18 @@ class _Below:
         clock = asyncio.get_running_loop().time
         since: float | None = None
         while True:
+            if not self._silent.is_set():
+                since = None
             with suppress(TimeoutError):
                 async with asyncio.timeout(_LOOK_SECONDS):
                     await self._silent.wait()
             found = await self._asking.once()
             if found not in {None, self._place}:
-                self._asking.avoid = ()
                 return
             if not self._silent.is_set():
-                since = None
                 continue
             since = clock() if since is None else since
             if found is not None and found.serves and clock() - since > _AVOID_SECONDS:
-                self._asking.avoid = (self._place.combiner,)
+                self._asking.shun(self._place.combiner)
                 since = None
             await asyncio.sleep(_ASK_SECONDS)

@@ -32,6 +32,7 @@ _TOLD_OF_ABOVE: Final = frozenset(
     {
         Topic.CONNECTING,
         Topic.UNREACHABLE,
+        Topic.ANSWERS,
         Topic.REGISTERED,
         Topic.WAITING,
         Topic.SUBMITTED,

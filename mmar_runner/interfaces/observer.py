@@ -48,6 +48,7 @@ class Topic(StrEnum):
     # of a session
     CONNECTING = "connecting"  # target
     UNREACHABLE = "unreachable"  # target, since_seconds, message, hint
+    ANSWERS = "answers"  # target, after_seconds: that was told to be unreachable
     PACKAGE_RECEIVED = "package_received"  # mmar, bytes, seconds, resumed_at
     REGISTERED = "registered"  # client, run_number, num_rounds
     MODEL_RECEIVED = "model_received"  # round, bytes, seconds

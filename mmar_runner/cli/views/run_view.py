@@ -230,6 +230,10 @@ def _unreachable(view: RunView, data: Mapping[str, Any]) -> None:
     view.message = no_answer(data)
 
 
+def _answers(view: RunView, _data: Mapping[str, Any]) -> None:
+    view.message = ""
+
+
 def _model_received(view: RunView, data: Mapping[str, Any]) -> None:
     view.enter_round(data)
     row = view.row(data)
@@ -319,6 +323,7 @@ _FOLDS: Final[Mapping[Topic, Callable[[RunView, Mapping[str, Any]], None]]] = {
     Topic.RUN_ENDED: _run_ended,
     Topic.CONNECTING: _listening,
     Topic.UNREACHABLE: _unreachable,
+    Topic.ANSWERS: _answers,
     Topic.PACKAGE_RECEIVED: _package_received,
     Topic.REGISTERED: _registered,
     Topic.MODEL_RECEIVED: _model_received,

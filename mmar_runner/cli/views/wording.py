@@ -297,6 +297,9 @@ _SENTENCES: Final[Mapping[Topic, Callable[[Mapping[str, Any]], str]]] = {
     Topic.RUN_ENDED: _run_ended,
     Topic.CONNECTING: lambda d: f"connecting to {d.get('target')}",
     Topic.UNREACHABLE: no_answer,
+    Topic.ANSWERS: lambda d: (
+        f"{d.get('target')} answers again, after {human_seconds(d.get('after_seconds') or 0)}"
+    ),
     Topic.PACKAGE_RECEIVED: lambda d: (
         f"MMAR {d.get('mmar')} of {human_bytes(d.get('bytes') or 0)} received in "
         f"{human_seconds(d.get('seconds') or 0)}"

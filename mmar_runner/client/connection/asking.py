@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 _ANSWER_SECONDS: Final = 10.0
 _LEAST_SECONDS: Final = 0.1
 _MOST_SECONDS: Final = 60.0
+#: For how long another combiner is asked for than one that did not answer, in seconds.
+_SHUNNED_SECONDS: Final = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +59,6 @@ class Asking:
         preferred: The combiner that the client prefers; empty for none.
         observer: Sees what is waited for.
 
-    Attributes:
-        avoid: Combiners that did not answer the client, or not as themselves.
-
     Raises:
         CertificateError: TLS_FILES, certificate and key cannot be used.
     """
@@ -75,7 +75,15 @@ class Asking:
         self._outage = Outage(settings.target, observer, mend("controller"))
         self._retries = Retries(self._line, self._outage, settings.trust, observer)
         self._told = ""
-        self.avoid: tuple[str, ...] = ()
+        self._shunned: dict[str, float] = {}
+
+    def shun(self, combiner: str) -> None:
+        """Ask for any other: this one did not answer the client, or not as itself."""
+        self._shunned[combiner] = time.monotonic() + _SHUNNED_SECONDS
+
+    def reached(self, combiner: str) -> None:
+        """See that a combiner answers."""
+        self._shunned.pop(combiner, None)
 
     async def until_assigned(self) -> Assigned:
         """Ask until there is a combiner, however long that takes.
@@ -125,11 +133,13 @@ class Asking:
         await self._line.close()
 
     async def _ask(self) -> AssignReply:
+        now = time.monotonic()
+        self._shunned = {one: until for one, until in self._shunned.items() if until > now}
         request = AssignRequest(
             client_name=self._settings.name,
             preferred_combiner=self._preferred,
             mmar_digest=self._settings.spec.digest,
-            avoid=self.avoid,
+            avoid=sorted(self._shunned),
         )
         await self._line.identify()
         stub = DiscoveryStub(self._line.channel, self._settings.target)

@@ -80,7 +80,10 @@ class Outage:
 
     def end(self) -> None:
         """See that somebody answers."""
-        self._since = None
+        since, self._since = self._since, None
+        if since is not None and self._told > float("-inf"):
+            facts = {"target": self._target, "after_seconds": round(time.monotonic() - since, 3)}
+            self._observer.observe(Observation(Topic.ANSWERS, facts))
         self._told = float("-inf")
         self._hinted = True  # the address is right
 

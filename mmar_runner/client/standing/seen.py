@@ -47,6 +47,8 @@ class Seen:
             self._set("idle", data.get("round", self.round), str(data.get(key, "")))
         elif topic in {Topic.WAITING, Topic.UNREACHABLE}:
             self.message = str(data["message"])
+        elif topic is Topic.ANSWERS:
+            self.message = ""
         self._observer.observe(observation)
 
     def _set(self, state: str, round_number: int | None, message: str = "") -> None:

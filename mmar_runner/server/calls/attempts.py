@@ -64,6 +64,10 @@ class Attempts:
             hint = "look at the line between client and server, and at the client's disk"
             raise RefusedError(msg, reason="TOO_MANY_ATTEMPTS", hint=hint)
 
+    def forget(self, client: str) -> None:
+        """Note that what a client sent counts: it may be asked for another one."""
+        self._tallies.pop(client, None)
+
     def count(self, client: str, round_number: int, received: int, *, spoiled: bool) -> None:
         """Note what an attempt has brought; one of another round does not count.
 

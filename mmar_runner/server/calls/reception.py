@@ -338,7 +338,10 @@ class Reception:
             attempts.count(sender.client, current.number, received, spoiled=spoiled)
             file.close()
         await self._answers.until_open(sender.client, begin.round)  # it may be added up just now
-        return self._accept(sender, digest, None, wire_bytes=receiver.wire_bytes)
+        counts = self._accept(sender, digest, None, wire_bytes=receiver.wire_bytes)
+        if counts:
+            attempts.forget(sender.client)
+        return counts
 
     def _accept(self, sender: _Sender, digest: str, data: bytes | None, *, wire_bytes: int) -> bool:
         """Count an update; return False if another of its client and round was counted."""

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from mmar_runner.errors import NotAuthorizedError, RefusedError
@@ -32,6 +34,11 @@ if TYPE_CHECKING:
 
 #: After how long a client that has to wait asks again, in seconds.
 RETRY_SECONDS: Final = 1.0
+#: How often in a round the sum of one combiner is taken back for clients that it lacks and that a
+#: round could do without.
+_MOST_TAKEN_BACK: Final = 4
+#: Combiners that a client may say it cannot reach.
+_MOST_AVOIDED: Final = 64
 
 
 class Controller:
@@ -71,6 +78,8 @@ class Controller:
         table.gone = self._gone
         members.tree.changed, members.tree.returned = self.look, self._returned
         self._waiting: dict[str, str] = {}
+        self._taken_back: Counter[str] = Counter()
+        self._round = -1
 
     def begin(self) -> None:
         """Ask combiners again whose sums lack clients that were assigned when a server ended."""
@@ -89,6 +98,27 @@ class Controller:
                 self._coordinator.ask_anew(name)
         for name in self._table.lacking(present):
             self._coordinator.ask_anew(name)
+        for name in present:
+            self._look_at(name)
+
+    def _look_at(self, combiner: str) -> None:
+        """Let a combiner without clients stand aside; have one that counts take in who has come.
+
+        Who was assigned and is not there below it yet is not worth another sum.
+        """
+        counted, known = self._table.counted(combiner), self._members.known(combiner)
+        if counted is None:
+            if not self._table.below(combiner):
+                self._coordinator.stand_aside(combiner)
+            return
+        if self._coordinator.next_round != self._round:
+            self._round = self._coordinator.next_round
+            self._taken_back.clear()
+        there = () if known is None else (site.path for site in known.below)
+        late = (self._table.asked(combiner) - counted).intersection(there)
+        if late and self._taken_back[combiner] < _MOST_TAKEN_BACK:
+            self._taken_back[combiner] += 1
+            self._coordinator.ask_anew(combiner)
 
     async def assign(self, request: AssignRequest, peer: Peer) -> AssignReply:
         """Say which combiner a client works below; it is on record before it is said.
@@ -160,7 +190,7 @@ class Controller:
         """Choose; who says that a combiner does not answer is moved at most once a lease."""
         moved = self._moved.get(name, float("-inf"))
         settled = self._clock() - moved > self._members.lease_seconds
-        avoid = frozenset(request.avoid) if settled else frozenset()
+        avoid = frozenset(islice(request.avoid, _MOST_AVOIDED)) if settled else frozenset()
         working = set(self._present()) - self._coordinator.failed()
         there = working or self._present()
         return self._table.choose(name, there, request.preferred_combiner, avoid)
@@ -213,8 +243,6 @@ class Controller:
         if is_first:
             self._coordinator.client_joined(combiner)
         else:
-            if self._table.counted(combiner) is not None:
-                self._ask_anew(combiner)
             self._coordinator.look()
         self.look()
         await asyncio.wrap_future(recorded)

@@ -241,7 +241,7 @@ class Members:
         said = status_of(state)
         client.works_on = round_number if said.at_work else -1
         if client.combines:
-            client.below = tuple(islice(sites_below(below), MOST_SITES_BELOW))
+            client.below = tuple(sites_below(islice(below, MOST_SITES_BELOW)))
             self.tree.changed()
         if said != client.state:
             client.state, client.since, client.progress = said, self._loop.time(), None

@@ -136,6 +136,13 @@ class Coordinator:
         self.answers.need_no_space()
         self._handle(events.ClientLeft(name, reason))
 
+    def stand_aside(self, name: str) -> None:
+        """A combiner that is there has no clients: it has no part in rounds until it has."""
+        if name in self._machine.present():
+            if self.round is not None:
+                self.round.invited.pop(name, None)
+            self._handle(events.ClientLeft(name, "no client is assigned to it"))
+
     def stop(self, reason: str) -> None:
         """Whoever runs the server wants it to stop; the run can be resumed."""
         self._handle(events.StopRequested(reason))

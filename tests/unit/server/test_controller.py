@@ -32,6 +32,7 @@ class Tree:
         self.recorded: list[tuple[str, dict[str, str]]] = []
         self.joined: list[str] = []
         self.asked: list[str] = []
+        self.aside: list[str] = []
         self.present = list(present)
         self.seen = Recorder()
         self.names: Any = BelievedNames()
@@ -52,7 +53,10 @@ class Tree:
             ask_anew=self.asked.append,
             look=lambda: None,
             failed=lambda: self.failed,
+            stand_aside=self.aside.append,
+            next_round=0,
         )
+        self.rounds = rounds
         self.failed = frozenset[str]()
         record: Any = SimpleNamespace(append=self._append)
         self.controller = Controller(
@@ -196,3 +200,34 @@ async def test_names_of_further_instances_do_not_take_the_places_of_sites() -> N
         await tree.ask("site-1_1")
     assert refused.value.reason == "TOO_MANY_CLIENTS"
     assert (await tree.ask("site-2"))[0] == (await tree.ask("site-3"))[0] == ASSIGNED
+
+
+async def test_a_sum_is_taken_back_for_a_newcomer_that_is_there_and_not_over_and_over() -> (
+    None
+):
+    """The round can do without it; each sum is another transfer."""
+    tree = Tree(1, "east", places={"site-1": "east"})
+    tree.table.counted = {"east": frozenset({"site-1"})}.get
+    await tree.ask("site-2")
+    assert tree.asked == [], "it is on its way"
+    tree.combiners["east"].below = (SiteBelow("site-2", ClientStatus.IDLE, -1),)
+    for _ in range(9):  # nothing comes of it
+        tree.controller.look()
+    assert tree.asked == ["east"] * 4
+    tree.rounds.next_round = 1
+    tree.controller.look()
+    assert tree.asked == ["east"] * 5
+
+
+async def test_a_combiner_whose_last_client_is_moved_is_waited_for_no_more() -> None:
+    tree = Tree(1, "east", "west", places={"site-1": "east", "site-2": "west"})
+    avoiding = AssignRequest(client_name="site-1", avoid=["east"])
+    assert (await tree.controller.assign(avoiding, PEER)).combiner == "west"
+    assert tree.aside == ["east"]
+
+
+async def test_a_sum_without_clients_stays_a_part_of_its_round() -> None:
+    tree = Tree(1, "east", "west", places={"site-1": "west"})
+    tree.table.counted = {"east": frozenset({"site-2"})}.get
+    tree.controller.look()
+    assert tree.aside == []
