@@ -168,3 +168,17 @@ def test_a_controller_that_never_answers_is_given_up_after_the_time_that_was_giv
 
     with pytest.raises(UnreachableError):
         asyncio.run(play())
+
+
+def test_every_combiner_that_did_not_answer_is_named_until_it_does(ask: Callable[..., Any]) -> None:
+    """Two that cannot be reached must not send a client to and fro."""
+
+    async def three_times(asking: Asking) -> None:
+        for name in ("west", "east"):
+            asking.shun(name)
+            await asking.once()
+        asking.reached("west")
+        await asking.once()
+
+    _, controller, _ = ask(EAST, EAST, EAST, how=three_times)
+    assert [list(one.avoid) for one in controller.asked] == [["west"], ["east", "west"], ["east"]]

@@ -202,9 +202,7 @@ async def test_names_of_further_instances_do_not_take_the_places_of_sites() -> N
     assert (await tree.ask("site-2"))[0] == (await tree.ask("site-3"))[0] == ASSIGNED
 
 
-async def test_a_sum_is_taken_back_for_a_newcomer_that_is_there_and_not_over_and_over() -> (
-    None
-):
+async def test_a_sum_is_taken_back_for_a_newcomer_that_is_there_and_not_over_and_over() -> None:
     """The round can do without it; each sum is another transfer."""
     tree = Tree(1, "east", places={"site-1": "east"})
     tree.table.counted = {"east": frozenset({"site-1"})}.get
