@@ -37,6 +37,7 @@ _LOOK_SECONDS: Final = 30.0
 _AVOID_SECONDS: Final = 30.0
 #: After how long a combiner is called again that does not know yet of its client, in seconds.
 _EARLY_SECONDS: Final = 0.5
+_LATEST_SECONDS: Final = 10.0
 #: What shows that a combiner answers.
 _ALIVE: Final = frozenset({Topic.REGISTERED, Topic.MODEL_RECEIVED, Topic.SUBMITTED, Topic.ANSWERS})
 
@@ -64,23 +65,37 @@ async def run_roaming(
         MmarRunnerError: See `Asking.until_assigned` and `run_session`.
     """
     asking = Asking(settings, preferred, observer)
+    told: Assigned | None = None
+    pause = _EARLY_SECONDS
     try:
         while True:
             asked = await unless(asking.until_assigned(), stop.wait())
             if asked.cancelled():
                 return SessionOutcome(RunStatus.STOPPED, "the session was told to stop")
             place = asked.result()
-            facts = {"client": settings.name, "combiner": place.combiner, "target": place.target}
-            observer.observe(Observation(Topic.ASSIGNED, facts))
+            if place != told:
+                told, pause = place, _EARLY_SECONDS
+                facts = {"client": settings.name, "combiner": place.combiner}
+                observer.observe(Observation(Topic.ASSIGNED, {**facts, "target": place.target}))
             below = _Below(settings, place, asking, observer, admit)
             if (outcome := await below.work(plugins, stop)) is not None:
                 return outcome
+            if below.is_early:
+                if pause == _EARLY_SECONDS:
+                    facts = {"message": f"{place.combiner} to hear of its clients, with a task"}
+                    observer.observe(Observation(Topic.WAITING, facts))
+                await unless(asyncio.sleep(pause), stop.wait())
+                pause = min(2 * pause, _LATEST_SECONDS)
     finally:
         await asking.close()
 
 
 class _Below:
-    """One session below one combiner; it sees whether that answers, and tells of it as usual."""
+    """One session below one combiner; it sees whether that answers, and tells of it as usual.
+
+    Attributes:
+        is_early: Whether the combiner did not know of this client yet.
+    """
 
     def __init__(
         self,
@@ -103,6 +118,7 @@ class _Below:
         self._asking = asking
         self._observer = observer
         self._silent = asyncio.Event()
+        self.is_early = False
 
     async def work(self, plugins: LoadedPlugins, stop: asyncio.Event) -> SessionOutcome | None:
         """Return how the session ended; None if the client has to ask its controller again."""
@@ -118,7 +134,7 @@ class _Below:
         except RefusedError as error:
             if error.reason != "NOT_ASSIGNED":
                 raise
-            await asyncio.sleep(_EARLY_SECONDS)  # the combiner hears of its clients with a task
+            self.is_early = True  # the combiner hears of its clients with a task
         except CertificateError as error:  # ours is looked at when we ask again
             await self._avoid(error)
         return None
@@ -154,8 +170,11 @@ class _Below:
                 return
             if not self._silent.is_set():
                 continue
-            since = clock() if since is None else since
-            if found is not None and found.serves and clock() - since > _AVOID_SECONDS:
+            if found is None or not found.serves:  # nobody can reach it yet, or say anything of it
+                since = None
+            elif since is None:
+                since = clock()
+            elif clock() - since > _AVOID_SECONDS:
                 self._asking.shun(self._place.combiner)
                 since = None
             await asyncio.sleep(_ASK_SECONDS)

@@ -27,7 +27,7 @@ from mmar_runner.server.cross_site.desk import CrossSiteDesk
 from mmar_runner.server.cross_site.models_out import ModelsToValidate
 from mmar_runner.server.members.members import Members
 from mmar_runner.server.members.refusals import LateRefusals
-from mmar_runner.server.members.registry import ClientRegistry
+from mmar_runner.server.members.registry import HEARTBEATS_PER_SECOND, ClientRegistry
 from mmar_runner.server.members.watch import Watch
 from mmar_runner.server.parts import RunParts
 from mmar_runner.server.records.cross_site_results import CrossSiteResults
@@ -110,7 +110,7 @@ def assemble(
         max_clients=server.max_num_clients,
         lease_seconds=lease,
         longest_lease=server.heart_beat_timeout,
-        heartbeats_per_second=settings.heartbeats_per_second,
+        heartbeats_per_second=settings.heartbeats_per_second or HEARTBEATS_PER_SECOND,
         expected=settings.expected_clients or 0,
         sites=sites,
     )

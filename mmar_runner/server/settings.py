@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 #: How long a component in a child may take for one update, a result or a model, in seconds,
 #: unless whoever runs the server says otherwise.
 OWN_CODE_SECONDS: Final = 600.0
-#: How many heartbeats a second a server answers at most, however many clients there are.
-HEARTBEATS_PER_SECOND: Final = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +41,7 @@ class ServerSettings:
             allowed on loopback only.
         token_seconds: How long a session's token is good for.
         heartbeats_per_second: How many heartbeats of all clients there are at most: a lease of
-            thousands is longer for it.
+            thousands is longer for it. None for the usual number.
         metrics: Where this process serves metrics, ``host:port``; None if nowhere.
         allow_byoc: Code in the MMAR's ``custom/`` may run in children of the server, as far as it
             runs any; with a kit the rules have decided that before.
@@ -70,7 +68,7 @@ class ServerSettings:
     plugins_dir: Path | None = None
     trust: ServerTrust | None = None
     token_seconds: float = 900.0
-    heartbeats_per_second: float = HEARTBEATS_PER_SECOND
+    heartbeats_per_second: float | None = None
     metrics: str | None = None
     allow_byoc: bool = False
     task_timeout: float = OWN_CODE_SECONDS

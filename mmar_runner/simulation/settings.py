@@ -98,7 +98,7 @@ class SimulationSettings:
     @property
     def asked(self) -> Asked:
         """What the run is asked for in place of what the MMAR says."""
-        return Asked(self.rounds, self.clients_per_round)
+        return Asked(self.rounds, self.clients_per_round, clients=self.clients)
 
     @property
     def numbers(self) -> dict[str, int]:

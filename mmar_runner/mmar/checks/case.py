@@ -28,11 +28,13 @@ class Asked:
         rounds: How many rounds there are to be.
         clients_per_round: How many clients are drawn for each.
         combiners: Whether it is to work in a tree of combiners.
+        clients: How many clients may take part, if the file says fewer.
     """
 
     rounds: int | None = None
     clients_per_round: int | None = None
     combiners: bool = False
+    clients: int | None = None
 
 
 @dataclass(slots=True)

@@ -18,7 +18,7 @@ def check_rounds(look: Look) -> None:
     """Check everything about tasks, clients, rounds and times."""
     _task_names(look)
     if look.server is not None:
-        _client_bounds(look.server, look.findings)
+        _client_bounds(look.server, look.findings, look.asked.clients or 0)
         _round_bounds(look.server, look.findings)
         _clients_per_round(look.server, look.findings)
         _deadline(look.server, look.findings)
@@ -51,9 +51,9 @@ def _task_names(look: Look) -> None:
 _MEND = "Lower the minimum or raise the maximum: no round could ever close."
 
 
-def _client_bounds(server: Document, findings: Findings) -> None:
+def _client_bounds(server: Document, findings: Findings, admitted: int) -> None:
     least, most = (whole(task_value(server, f"{m}_num_clients")) for m in ("min", "max"))
-    if least is None or most is None or least < 1 or most < 1 or least <= most:
+    if least is None or most is None or least < 1 or most < 1 or least <= max(most, admitted):
         return
     bounds = ((*TASK, "min_num_clients"), (*TASK, "max_num_clients"))
     if any(findings.is_wrong_at(server, bound) for bound in bounds):

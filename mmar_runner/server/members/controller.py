@@ -102,23 +102,24 @@ class Controller:
             self._look_at(name)
 
     def _look_at(self, combiner: str) -> None:
-        """Let a combiner without clients stand aside; have one that counts take in who has come.
-
-        Who was assigned and is not there below it yet is not worth another sum.
-        """
+        """Let a combiner without clients stand aside; have one that counts take in who has come."""
         counted, known = self._table.counted(combiner), self._members.known(combiner)
         if counted is None:
             if not self._table.below(combiner):
                 self._coordinator.stand_aside(combiner)
             return
+        there = () if known is None else (site.path for site in known.below)
+        if (self._table.asked(combiner) - counted).intersection(there):
+            self._take_back(combiner)
+
+    def _take_back(self, combiner: str) -> None:
+        """Have a combiner send another sum for clients that the round can do without: not often."""
         if self._coordinator.next_round != self._round:
             self._round = self._coordinator.next_round
             self._taken_back.clear()
-        there = () if known is None else (site.path for site in known.below)
-        late = (self._table.asked(combiner) - counted).intersection(there)
-        if late and self._taken_back[combiner] < _MOST_TAKEN_BACK:
+        if self._taken_back[combiner] < _MOST_TAKEN_BACK:
             self._taken_back[combiner] += 1
-            self._coordinator.ask_anew(combiner)
+            self._ask_anew(combiner)
 
     async def assign(self, request: AssignRequest, peer: Peer) -> AssignReply:
         """Say which combiner a client works below; it is on record before it is said.
@@ -243,6 +244,8 @@ class Controller:
         if is_first:
             self._coordinator.client_joined(combiner)
         else:
+            if self._table.counted(combiner) is not None:
+                self._take_back(combiner)
             self._coordinator.look()
         self.look()
         await asyncio.wrap_future(recorded)

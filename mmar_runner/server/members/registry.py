@@ -18,7 +18,6 @@ from mmar_runner.federation.client_status import ClientStatus
 from mmar_runner.federation.cross_site import BEST_MODEL, FINAL_MODEL
 from mmar_runner.federation.sites import NO_SITES, Sites
 from mmar_runner.server.gate.pace import Paces
-from mmar_runner.server.settings import HEARTBEATS_PER_SECOND
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -33,6 +32,8 @@ COMINGS_PER_SECOND: Final = 0.2
 COMINGS_AT_ONCE: Final = 100.0
 #: Heartbeats in the time of one lease of each client.
 HEARTBEATS_A_LEASE: Final = 3
+#: How many heartbeats a second a server answers at most, however many clients there are.
+HEARTBEATS_PER_SECOND: Final = 120.0
 #: Clients that have left of whom something is remembered.
 MAX_DEPARTED: Final = 1024
 

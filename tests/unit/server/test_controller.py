@@ -207,7 +207,7 @@ async def test_a_sum_is_taken_back_for_a_newcomer_that_is_there_and_not_over_and
     tree = Tree(1, "east", places={"site-1": "east"})
     tree.table.counted = {"east": frozenset({"site-1"})}.get
     await tree.ask("site-2")
-    assert tree.asked == [], "it is on its way"
+    assert tree.asked == ["east"], "whom it is to let in it hears with its task"
     tree.combiners["east"].below = (SiteBelow("site-2", ClientStatus.IDLE, -1),)
     for _ in range(9):  # nothing comes of it
         tree.controller.look()
