@@ -7,7 +7,8 @@ Everything here runs on the event loop's thread.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
 
 from mmar_runner.errors import RunStoppedError
 from mmar_runner.server.upstream import SumWanted
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from mmar_runner.server.members.registry import SiteBelow
     from mmar_runner.server.upstream import GivenModel, Rounds, SumMade
     from mmar_runner.wire.messages import RegisterReply
+
+#: How often it is told what a combiner waits for that has no model yet, in seconds.
+_TOLD_AGAIN_SECONDS: Final = 60.0
 
 
 class Uplink:
@@ -80,10 +84,11 @@ class Uplink:
         Raises:
             RunStoppedError: The run above is over.
         """
-        if self._model is None:
-            self._tell("the parent's first round, with whose model clients are let in here")
         while self._model is None:
-            await self._until_changed()
+            self._tell("the parent's first round, with whose model clients are let in here")
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_TOLD_AGAIN_SECONDS):
+                    await self._until_changed()
         return self._model
 
     def attach(self, rounds: Rounds) -> None:

@@ -65,9 +65,13 @@ def plain_sites(settings: ServerSettings) -> Sites:
     """Return which site a client is of, by the certificates of the project if there are any.
 
     Which of them a combiner gets is the parent's business, or their kits': none is missing here.
+    Nor is, at the root, whoever has a place below a combiner.
     """
-    sites = NO_SITES if settings.trust is None else settings.trust.sites
-    return sites if settings.upstream is None else Sites(sites.known)
+    if settings.trust is None:
+        return NO_SITES
+    sites, elsewhere = settings.trust.sites, settings.trust.kit.places.keys()
+    admitted = frozenset() if settings.upstream is not None else sites.admitted - elsewhere
+    return Sites(sites.known, admitted)
 
 
 def sites_of(settings: ServerSettings, tree: Tree) -> Sites:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from mmar_runner.client.connection.backoff import Backoff
 from mmar_runner.client.connection.least_pace import Pace
 from mmar_runner.client.connection.line import Line
-from mmar_runner.client.connection.outage import Outage
+from mmar_runner.client.connection.outage import Outage, mend
 from mmar_runner.errors import DigestError, ProtocolError, RefusedError, UnreachableError
 from mmar_runner.federation.client_machine import Reaction, reaction_to
 from mmar_runner.interfaces.observer import Observation, Topic
@@ -87,7 +87,8 @@ class PackageDownload:
             UnreachableError: Nobody answers in time; TOO_SLOW, it hardly comes.
             StorageError: The package cannot be kept.
         """
-        outage, backoff = Outage(self._trust.target, self._observer), Backoff(random.random)
+        hint = mend("controller") if self._trust.kit.is_assigned else ""
+        outage, backoff = Outage(self._trust.target, self._observer, hint), Backoff(random.random)
         deadline = self._deadline()
         damaged = slow = 0
         while True:

@@ -93,13 +93,16 @@ def read_status(workspace: Path) -> WorkspaceStatus:
 
 def _no_workspace(folder: Path) -> UsageError:
     msg = f"{folder} is no server's workspace: there is no run in it"
-    hint = "name the folder that run-server was given with --workspace"
+    hint = "name the folder that run-server, or run-combiner, was given with --workspace"
     absolute = folder.absolute()
     if (absolute / "journal.db").exists():
         msg = f"{folder} is a run's folder, not the workspace that it lies in"
         hint = f"mmar-runner status {absolute.parent}"
     elif (absolute / "session.key").exists() or any(absolute.glob("*/session.key")):
-        msg = f"{folder} is a client's workspace: what a run is at is known at its server"
+        msg = (
+            f"{folder} is a client's workspace, or that of a combiner which its parent has not let "
+            "in yet: what a run is at is known at its server"
+        )
     return UsageError(msg, hint=hint)
 
 

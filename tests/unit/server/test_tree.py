@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,10 +14,12 @@ from mmar_runner.cli.main import main
 from mmar_runner.cli.starting.validated import validated
 from mmar_runner.errors import CertificateError, RefusedError
 from mmar_runner.federation.assignment import AssignmentTable
+from mmar_runner.federation.sites import NO_SITES, Sites
 from mmar_runner.hooks import load_plugins
 from mmar_runner.security.identity import Identity, PeerCertificate, Role
 from mmar_runner.server.components.building import ServerComponents
 from mmar_runner.server.members.tree import Tree, obstacle
+from mmar_runner.server.tree_parts import plain_sites
 from mmar_runner.wire.gate import Peer
 from mmar_runner.wire.messages import RegisterRequest
 
@@ -141,3 +144,15 @@ def test_whoever_has_a_place_in_the_project_comes_nowhere_else(own: str, comes: 
     with pytest.raises(RefusedError, match="below the combiner east") as refused:
         tree.admit(RegisterRequest(client_name="site-1"), PEER)
     assert refused.value.reason == "NOT_ASSIGNED"
+
+
+def test_whoever_has_a_place_below_a_combiner_is_not_missed_at_the_root() -> None:
+    """It would be refused there: nobody is to be telephoned for it."""
+    project = Sites(frozenset({"a", "b", "east"}), frozenset({"a", "b", "east"}))
+    trust = SimpleNamespace(sites=project, kit=SimpleNamespace(places={"a": "east"}))
+    root: Any = SimpleNamespace(trust=trust, upstream=None)
+    assert plain_sites(root).absent([]) == {"b", "east"}
+    below: Any = SimpleNamespace(trust=trust, upstream=object())
+    assert plain_sites(below).absent([]) == set()
+    nobody: Any = SimpleNamespace(trust=None, upstream=None)
+    assert plain_sites(nobody) is NO_SITES
