@@ -41,7 +41,7 @@ def test_the_status_of_a_combiner_says_that_it_waits_for_a_model(
 ) -> None:
     root = tree.server(2)
     east = tree.combiner("east", root, 1)
-    east.wait_for(Topic.REGISTERED)
+    east.wait_for(Topic.WAITING)
     with suppress(SystemExit):
         main(["status", str(east.workspace)])
     said = capsys.readouterr().out
