@@ -20,7 +20,7 @@ _NEWS_BYTES: Final = 4 << 20
 _AGAIN_SECONDS: Final = 10.0
 #: The least time between two trims, in durations of the last: one looks at every object, and
 #: nothing else happens meanwhile.
-_PACE: Final = 200.0
+_PACE: Final = 50.0
 
 
 class Trimmer:
