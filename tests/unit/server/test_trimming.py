@@ -82,6 +82,6 @@ def test_a_process_that_takes_long_to_trim_is_trimmed_less_often(
         process.size += 10 * MIB
         trimmer.look()
     assert process.trims == 1
-    process.time += 200
+    process.time += 20
     trimmer.look()
     assert process.trims == 2
