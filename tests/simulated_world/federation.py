@@ -243,13 +243,15 @@ class Federation:
         self.server.crash()
         spoils_state = self.keeps and self.world.chance(0.5)
         what = "state" if spoils_state else "round"
-        models = sorted(self.root.glob(f"server/run_*/models/{what}_*.safetensors"))
-        if len(models) > 1 and self.status == "running":
-            newest = models[-1]
+        models = sorted(self.root.glob("server/run_*/models/round_*.safetensors"))
+        kept = sorted(self.root.glob(f"server/run_*/models/{what}_*.safetensors"))
+        if len(models) > 1 and kept and self.status == "running":
+            newest = kept[-1]
             content = bytearray(newest.read_bytes())
-            # Of a state one of its values: a damaged header would be noticed by whoever reads it.
+            # Of a state one of its values, by more than rounding hides: a damaged header would be
+            # noticed by whoever reads it.
             first = len(content) - _VALUES_BYTES if spoils_state else 0
-            content[self.world.rng.randrange(first, len(content))] ^= 1
+            content[self.world.rng.randrange(first, len(content))] ^= 1 << 4
             newest.write_bytes(content)
             self.spoiled += 1
             self.world.note("server", f"finds {newest.name} spoiled")

@@ -185,7 +185,7 @@ def test_a_state_that_nobody_looks_at_when_a_run_is_resumed_is_found(
 ) -> None:
     monkeypatch.setattr(ModelStore, "state_loss_of", lambda *_: None)
     wanted = invariants.equal_accepted_sets_give_equal_models.__name__
-    for seed in range(_SEEDS):  # others may notice first that a header is damaged, too
+    for seed in range(_SEEDS):  # others may notice first: rounding can hide it from this one
         try:
             tried(seed, "FedAvgM")
         except AssertionError as error:
