@@ -91,8 +91,8 @@ class ChildContext:
     synthetic: bool = False
 
     def to_json(self) -> dict[str, Any]:
-        """Return the context as a JSON object."""
-        return asdict(self)
+        """Return the context as a JSON object; what is in it is not copied."""
+        return {name: getattr(self, name) for name in self.__slots__}
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mmar_runner.children.building import component_errors
 from mmar_runner.children.results import checked_metrics, checked_result
 from mmar_runner.children.role import Method, Role
 from mmar_runner.children.spec import ChildContext
@@ -21,12 +22,15 @@ if TYPE_CHECKING:
     from mmar_runner.interfaces.client_trainer import Progress
 
 _PATHS = ("model", "update", "state", "new_state")
+#: What of a request says whose trainer is meant, and of what it is built.
+_ADDRESS = frozenset({"client", "setup"})
 
 
 class TrainerRole(Role):
     """Answers ``setup``, ``train``, ``validate``, ``best_model`` and ``release``.
 
-    A request without ``client`` means the client of the specification's context.
+    A request without ``client`` means the client of the specification's context. One with
+    ``setup``, what the request of that name takes, has the trainer built first unless it is there.
 
     Args:
         spec: What the child is.
@@ -38,6 +42,7 @@ class TrainerRole(Role):
         self._workshop = workshop
         self._progress = progress
         self._trainers: dict[str, ClientTrainer] = {}
+        self._label = spec.label
         self._leads = not spec.context.rank
         self._default = ""
         if spec.component:
@@ -67,6 +72,10 @@ class TrainerRole(Role):
         self._set_up(params.get("client", context.client_name), params["component"], context)
         return {}
 
+    def _set_up_first(self, client: str, setup: Mapping[str, Any]) -> None:
+        with component_errors(f"setup of {self._label}" if self._label else "setup"):
+            self._setup({**setup, "client": client})
+
     def _set_up(self, client: str, component: Mapping[str, Any], context: ChildContext) -> None:
         kind = ComponentKind.CLIENT_TRAINER
         trainer: ClientTrainer = self._workshop.build(kind, component, ClientTrainer)
@@ -74,7 +83,7 @@ class TrainerRole(Role):
         self._trainers[client] = trainer
 
     def _train(self, params: Mapping[str, Any]) -> dict[str, Any]:
-        fields = {name: value for name, value in params.items() if name != "client"}
+        fields = {name: value for name, value in params.items() if name not in _ADDRESS}
         paths = {name: Path(fields[name]) for name in _PATHS}
         task = TrainTask(**{**fields, **paths}, progress=self._progress)
         result = self._trainer(params).train(task)
@@ -106,6 +115,8 @@ class TrainerRole(Role):
 
     def _trainer(self, params: Mapping[str, Any]) -> ClientTrainer:
         client = params.get("client", self._default)
+        if client not in self._trainers and "setup" in params:
+            self._set_up_first(client, params["setup"])
         if client not in self._trainers:
             raise TaskFailedError(f"no trainer is set up here for client {client!r}")
         return self._trainers[client]

@@ -107,7 +107,7 @@ async def run_session(
         check_components(settings, plugins.registry)
         if children is None:
             settings = await with_processes(settings, plugins.registry)
-    workspace = ClientWorkspace(settings.workspace, durable=settings.durable)
+    workspace = ClientWorkspace(settings.workspace, durable=settings.durable, spare=settings.spare)
     folder = workspace.held_above() if settings.held_above else workspace.locked(settings.name)
     with folder:
         connection = Connection(settings, workspace.session_key(), observer)

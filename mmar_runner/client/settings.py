@@ -14,6 +14,7 @@ from mmar_runner.security.redaction import Redaction
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from mmar_runner.client.files.slots import SpareFiles
     from mmar_runner.client.trust import ClientTrust
     from mmar_runner.mmar.spec import ClientSpec, MmarSpec
     from mmar_runner.security.policy.site_policy import SitePolicy
@@ -68,6 +69,8 @@ class SessionSettings:
             they are on the disk before they count.
         held_above: Whether the folder lies in one that the server of the same program holds, so
             that nobody else works in it: a simulation's. A lock of its own is an open file.
+        spare: Where global models lie that several sessions of one process share; None keeps
+            them in the client's folder.
     """
 
     spec: MmarSpec
@@ -97,6 +100,7 @@ class SessionSettings:
     reach_hint: str = ""
     durable: bool = True
     held_above: bool = False
+    spare: SpareFiles | None = None
 
     @property
     def task_name(self) -> str:

@@ -42,4 +42,6 @@ def seeds_for(*parts: str | int) -> Callable[[str | int], int]:
 
 def _told_apart(part: str | int) -> str:
     # With its length in front, no part can pass for the end of one and the start of another.
+    if type(part) is str:  # asked for thousands of names in every round
+        return f"str:{len(part)}:{part},"
     return f"{type(part).__name__}:{len(str(part))}:{part},"

@@ -7,13 +7,15 @@ import asyncio
 import json
 import logging
 import os
+import shutil
 import tempfile
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from mmar_runner.client.files.slots import SpareFiles
 from mmar_runner.client.settings import SessionSettings
 from mmar_runner.client.tasks.component_specs import check_components
 from mmar_runner.interfaces.observer import Observation, Topic
@@ -31,7 +33,7 @@ from mmar_runner.storage.atomic import translated
 from mmar_runner.storage.durability import Durability
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from mmar_runner.federation.run_status import RunStatus
     from mmar_runner.hooks import LoadedPlugins
@@ -100,7 +102,8 @@ async def simulate(
             tempfile.TemporaryDirectory(prefix="mmar-", dir=_socket_folder())
         )
         job = Job(settings, f"unix:{sockets}/server", logging.getLogger().getEffectiveLevel())
-        session_of = partial(_session, settings, specs, policy, job.listen)
+        spare = stack.enter_context(_spare_files(settings.workspace))
+        session_of = partial(_session, settings, specs, policy, target=job.listen, spare=spare)
         check_components(session_of(settings.names[0]), plugins.registry)
         pool = await _pool(settings, observer, stack)
         failed = FailedTasks(observer)
@@ -142,8 +145,10 @@ def _session(
     settings: SimulationSettings,
     specs: Mapping[str, MmarSpec],
     policy: SitePolicy | None,
-    target: str,
     name: str,
+    *,
+    target: str,
+    spare: SpareFiles,
 ) -> SessionSettings:
     """Return what a client's session is started with."""
     spec = specs[name]
@@ -161,11 +166,24 @@ def _session(
         synthetic=settings.synthetic,
         durable=settings.durability is Durability.FULL,
         held_above=True,
+        spare=spare,
     )
     # Nobody else is told of what fails: it is this machine's own.
     if policy is None:
         return session
     return replace(session.under(policy), redaction=Redaction.NOTHING)
+
+
+@contextmanager
+def _spare_files(workspace: Path) -> Iterator[SpareFiles]:
+    """Have room for as many models as are needed at once, not for those of every client."""
+    folder = workspace / "models_in_use"
+    with translated(folder):
+        folder.mkdir(exist_ok=True)
+    try:
+        yield SpareFiles(folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _socket_folder() -> str:

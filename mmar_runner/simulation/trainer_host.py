@@ -42,7 +42,11 @@ class TrainerHost:
     async def set_up(self, spec: ChildSpec, timeout: float | None) -> None:
         """Have a client's trainer built, unless it is there."""
         async with self._turn:
-            await self._ready(spec, timeout)
+            child = await self._started(spec, timeout)
+            if spec.context.client_name not in self._clients:
+                whose = {"client": spec.context.client_name}
+                await child.request("setup", {**whose, **_building(spec)}, timeout=timeout)
+                self._clients.add(spec.context.client_name)
 
     async def ask(self, asked: Asked) -> Mapping[str, Any]:
         """Have one client's trainer do something; clients of one child take turns.
@@ -53,14 +57,19 @@ class TrainerHost:
         # A turn is waited for here and not in the child, where the limit would run.
         async with self._turn:
             asked.begins()
-            child = await self._ready(asked.spec, asked.timeout)
-            return await child.request(
+            child = await self._started(asked.spec, asked.timeout)
+            params = {**asked.params, "client": asked.client}
+            if asked.client not in self._clients:  # a question of its own would cost another wait
+                params["setup"] = _building(asked.spec)
+            answer = await child.request(
                 asked.method,
-                {**asked.params, "client": asked.client},
+                params,
                 timeout=asked.timeout,
                 stall=None if asked.told is None else asked.spec.stall_seconds,
                 told=asked.told,
             )
+            self._clients.add(asked.client)
+            return answer
 
     async def peak_bytes(self) -> int | None:
         """Return the most memory that the child has taken; None if it does not say."""
@@ -78,17 +87,16 @@ class TrainerHost:
             await self._child.close()
             self._child = None
 
-    async def _ready(self, spec: ChildSpec, timeout: float | None) -> ChildProcess:
+    async def _started(self, spec: ChildSpec, timeout: float | None) -> ChildProcess:
         child = self._child
         if child is None or not child.alive:
             self._clients.clear()
             empty = replace(spec, component={})
             child = await ChildProcess.start(empty, log=self._log, timeout=timeout)
             self._child = child
-        client = spec.context.client_name
-        if client not in self._clients:
-            context = spec.context.to_json()
-            params = {"client": client, "component": spec.component, "context": context}
-            await child.request("setup", params, timeout=timeout)
-            self._clients.add(client)
         return child
+
+
+def _building(spec: ChildSpec) -> dict[str, Any]:
+    """Return what a client's trainer is built of."""
+    return {"component": spec.component, "context": spec.context.to_json()}

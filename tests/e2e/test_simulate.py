@@ -69,6 +69,20 @@ def test_clients_per_round_are_sampled(start, tmp_path):
     assert [len(entry["contributions"]) for entry in told["rounds"]] == [2, 2]
 
 
+def test_models_are_kept_for_those_who_work_and_no_longer(start, tmp_path):
+    mmar = MmarBuilder().trainer("EchoTrainer").write(tmp_path)
+    program = start(mmar, "--clients", "30", "--clients-per-round", "2", "--rounds", "12")
+    models = tmp_path / "simulated" / "models_in_use"
+    seen = 0
+    for number in range(11):
+        program.wait_for(Topic.ROUND_FINISHED, round=number)
+        seen = max(seen, len(list(models.iterdir())))
+    assert program.wait() == 0, program.stderr
+    assert 0 < seen <= 3 * 2
+    assert not models.exists()
+    assert not list((tmp_path / "simulated" / "clients").rglob("model_*"))
+
+
 def test_processes_and_simulation_make_the_same_models(start, stack, tmp_path):
     mmar = noisy(tmp_path)
     simulated = start(mmar, "--clients", "3", "--seed", "11")

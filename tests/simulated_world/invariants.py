@@ -40,6 +40,7 @@ def check(federation: Federation) -> None:
     equal_accepted_sets_give_equal_models(federation)
     files_say_what_the_journal_says(federation)
     who_lives_knows_what_the_journal_adds_up_to(federation)
+    who_was_removed_stays_out(federation)
     nothing_is_trained_in_vain(federation)
     if federation.buffered:
         no_buffer_takes_what_is_too_old_or_too_much(federation)
@@ -47,7 +48,6 @@ def check(federation: Federation) -> None:
         one_works_at_a_time(federation)
     else:
         no_round_is_closed_with_too_little(federation)
-    who_was_removed_stays_out(federation)
     if federation.cross_site:
         every_cell_is_settled_once(federation)
 

@@ -1,11 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A client's folder on disk: its lock, its session key, and the files of each run.
-
-Files are used again and again instead of being made anew: overwriting pages that the
-kernel already holds is cheaper than asking for new ones. Files take turns for the global
-model: the next one can arrive while the last is still being read, and, if a client is so
-slow that a third comes before it is done, that one too.
-"""
+"""A client's folder on disk: its lock, its session key, and the files of each run."""
 
 from __future__ import annotations
 
@@ -18,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from mmar_runner.client.files.pending import PendingUpdate, Unsettled
+from mmar_runner.client.files.slots import ModelSlots, SpareFiles
 from mmar_runner.client.files.state import StateFolders
 from mmar_runner.errors import RefusedError, StorageError
 from mmar_runner.storage.atomic import translated, write_bytes_atomic, write_json_atomic, write_new
@@ -26,8 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SESSION_KEY_BYTES: Final = 32
-#: Models that a client may have at once: one in use, one that waits, one that comes.
-MODEL_SLOTS: Final = 3
 _SESSION_KEY_LOST: Final = "the server takes this client for another until its lease has ended"
 _FILTER_KEY_LOST: Final = "filters draw other noise from then on, also for a round done again"
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
@@ -35,6 +28,12 @@ _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 
 class RunFiles:
     """The files of one run: ``<client's folder>/run_<N>``.
+
+    Args:
+        folder: Where they lie.
+        number: The run.
+        durable: Whether what counts is on the disk before it counts.
+        spare: Where global models lie; None keeps them with the others.
 
     Attributes:
         folder: Where they lie.
@@ -44,7 +43,7 @@ class RunFiles:
         ledger: What filters of the MMAR keep whether or not an update counts.
         site_ledger: The same of the site's own filters, for all runs of this client.
         trainer: The folder that the trainer may use as it likes.
-        models: The slots for global models.
+        models: Where the global models lie that are needed.
         filtered_model: The global model after the inbound filters.
         site_filtered_model: The global model after the site's own inbound filters.
         update: Where the trainer writes its update.
@@ -57,7 +56,14 @@ class RunFiles:
         to_validate: Somebody's model that is to be validated; likewise.
     """
 
-    def __init__(self, folder: Path, number: int, *, durable: bool = True) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        number: int,
+        *,
+        durable: bool = True,
+        spare: SpareFiles | None = None,
+    ) -> None:
         self.folder = folder
         self.number = number
         self._durable = durable
@@ -66,7 +72,7 @@ class RunFiles:
         self.ledger = folder / "ledger"
         self.site_ledger = folder.parent / "ledger"
         self.trainer = folder / "trainer"
-        self.models = tuple(folder / f"model_{slot}.safetensors" for slot in range(MODEL_SLOTS))
+        self.models = ModelSlots(spare or SpareFiles(folder))
         self.filtered_model = folder / "model_filtered.safetensors"
         self.site_filtered_model = folder / "model_site_filtered.safetensors"
         self.update = folder / "update.safetensors"
@@ -81,6 +87,7 @@ class RunFiles:
         self.wire_update = folder / "update_wire.safetensors"
         self._pending = folder / "pending.json"
         self._unsettled = folder / "unsettled.json"
+        self._keeps_pending: bool | None = None
         self._boot_id = boot_id()
 
     def log(self, role: str) -> Path:
@@ -153,16 +160,24 @@ class RunFiles:
         trusted, since without a sync its bytes may be lost while its name is not.
         """
         kept = {"boot_id": self._boot_id, "update": update.to_json()}
+        self._keeps_pending = None  # until it is written
         write_bytes_atomic(self._pending, json.dumps(kept).encode())
+        self._keeps_pending = True
 
     def pending(self, *, mmar_digest: str) -> PendingUpdate | None:
         """Return the unanswered update of this run, if it is still worth sending."""
         try:
-            kept = json.loads(self._pending.read_bytes())
+            content = self._pending.read_bytes()
+        except OSError as error:
+            if isinstance(error, FileNotFoundError):
+                self._keeps_pending = False
+            return None
+        try:
+            kept = json.loads(content)
             update = PendingUpdate.from_json(kept["update"])
             size = (self.folder / update.file).stat().st_size
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            return None  # there is none, or it is damaged: the round is trained again
+            return None  # it is damaged: the round is trained again
         trusted = kept.get("boot_id") == self._boot_id and size == update.facts.bytes
         ours = update.run_number == self.number and update.mmar_digest == mmar_digest
         return update if trusted and ours else None
@@ -170,12 +185,15 @@ class RunFiles:
     @property
     def keeps_pending(self) -> bool:
         """Whether an update is remembered, worth sending or not."""
-        return self._pending.exists()
+        if self._keeps_pending is None:
+            self._keeps_pending = self._pending.exists()
+        return self._keeps_pending
 
     def forget_pending(self) -> None:
         """Forget the update that was answered."""
         with translated(self._pending):
             self._pending.unlink(missing_ok=True)
+        self._keeps_pending = False
 
 
 class ClientWorkspace:
@@ -184,11 +202,15 @@ class ClientWorkspace:
     Args:
         path: Where it lies.
         durable: Whether what is to survive the machine's death is brought to the disk.
+        spare: See `RunFiles`.
     """
 
-    def __init__(self, path: Path, *, durable: bool = True) -> None:
+    def __init__(
+        self, path: Path, *, durable: bool = True, spare: SpareFiles | None = None
+    ) -> None:
         self.path = path
         self._durable = durable
+        self._spare = spare
 
     @contextmanager
     def held_above(self) -> Iterator[None]:
@@ -243,7 +265,8 @@ class ClientWorkspace:
             number: The run's.
             run_id: See `RunFiles.claim`.
         """
-        files = RunFiles(self.path / f"run_{number}", number, durable=self._durable)
+        folder = self.path / f"run_{number}"
+        files = RunFiles(folder, number, durable=self._durable, spare=self._spare)
         files.claim(run_id)
         files.create()
         return files

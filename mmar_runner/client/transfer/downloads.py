@@ -24,7 +24,6 @@ from mmar_runner.wire.packing import COMPRESSION, Packed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
-    from collections.abc import Set as AbstractSet
     from pathlib import Path
 
     from mmar_runner.client.connection.connection import Connection
@@ -92,18 +91,14 @@ class ModelDownloads:
 
     Args:
         connection: Whom to ask.
-        files: Where the models go; its slots take turns.
+        files: Where the models go.
         observer: Sees each model that is complete.
-
-    Attributes:
-        held: Files that are still needed: no model is received into them.
     """
 
     def __init__(self, connection: Connection, files: RunFiles, observer: Observer) -> None:
         self._connection = connection
         self._files = files
         self._observer = observer
-        self.held: AbstractSet[Path | None] = frozenset()
         self._incoming: IncomingModel | None = None
         self._held: _HeldCall | None = None
         self._after = (-1, 0)
@@ -124,6 +119,11 @@ class ModelDownloads:
             return await self._connection.call(self._receive)
         finally:
             self._forget()
+
+    def keep_only(self, *needed: Path | None) -> None:
+        """Let others have the files of all models but these and the one that comes."""
+        coming = None if self._incoming is None else self._incoming.path
+        self._files.models.keep_only((*needed, coming))
 
     def ask_anew(self) -> None:
         """Ask for whatever task there is, even one that this client has had.
@@ -218,8 +218,7 @@ class ModelDownloads:
         if header.offset:
             msg = f"the server began at byte {header.offset}, which nobody asked for"
             raise ProtocolError(msg)
-        slot = next(path for path in self._files.models if path not in self.held)
-        self._incoming = IncomingModel(slot, header)
+        self._incoming = IncomingModel(self._files.models.take(), header)
         return self._incoming
 
     def _forget(self) -> None:

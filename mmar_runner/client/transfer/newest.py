@@ -48,12 +48,13 @@ class NewestTask:
         self._listening.add_done_callback(self._listened)
 
     async def take(self) -> NextTask:
-        """Wait for a task and take it; its model stays until the next one is taken.
+        """Wait for a task and take it; its model stays until the next one is asked for.
 
         Raises:
             RefusedError: The server refused for good.
             RunReplacedError: The server has opened another run.
         """
+        self._hold(None)
         await self._news.wait()
         task, self._waiting = self._waiting, None
         if task is None:  # it ended otherwise than by a task: with an error
@@ -61,8 +62,7 @@ class NewestTask:
             await self._listening
             raise AssertionError
         self._news.clear()
-        self._busy_with = task.path if isinstance(task, ReceivedModel) else None
-        self._hold()
+        self._hold(task)
         return task
 
     async def newer(self) -> None:
@@ -82,15 +82,16 @@ class NewestTask:
         await self._over.wait()
 
     async def close(self) -> None:
-        """Receive nothing any more."""
+        """Receive nothing any more, and let others have the files."""
         if self._listening is not None:
             await end(self._listening)
+        self._downloads.keep_only()
 
     async def _listen(self, after: tuple[int, int]) -> None:
         while True:
             task = await self._downloads.next_task(*after)
             self._waiting = task
-            self._hold()
+            self._keep()
             self._news.set()
             if isinstance(task, CrossSiteTask):
                 continue  # what follows is the end, or the same once more from another server
@@ -106,7 +107,13 @@ class NewestTask:
             self._news.set()
             self._over.set()
 
-    def _hold(self) -> None:
-        task = self._waiting
-        waiting = task.path if isinstance(task, ReceivedModel) else None
-        self._downloads.held = {self._busy_with, waiting}
+    def _hold(self, task: NextTask | None) -> None:
+        self._busy_with = _file_of(task)
+        self._keep()
+
+    def _keep(self) -> None:
+        self._downloads.keep_only(self._busy_with, _file_of(self._waiting))
+
+
+def _file_of(task: NextTask | None) -> Path | None:
+    return task.path if isinstance(task, ReceivedModel) else None

@@ -8,6 +8,7 @@ from hashlib import sha256
 
 import pytest
 
+from mmar_runner.client.files.slots import ModelSlots, SpareFiles
 from mmar_runner.client.transfer.downloads import ModelDownloads
 from mmar_runner.errors import ProtocolError
 from mmar_runner.wire.messages import ModelHeader, RegisterReply
@@ -51,7 +52,7 @@ class Server:
 
 class Files:
     def __init__(self, folder):
-        self.models = [folder / f"slot_{number}" for number in range(3)]
+        self.models = ModelSlots(SpareFiles(folder))
 
 
 class Deaf:

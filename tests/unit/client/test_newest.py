@@ -18,7 +18,7 @@ class Scripted:
     """Gives tasks as a test lets them come."""
 
     def __init__(self):
-        self.held = frozenset()
+        self.held = set()
         self.asked = []
         self.coming = asyncio.Queue()
 
@@ -31,6 +31,9 @@ class Scripted:
 
     def ask_anew(self):
         self.asked.append("any")
+
+    def keep_only(self, *needed):
+        self.held = {path for path in needed if path is not None}
 
     async def comes(self, *tasks):
         """Let tasks come, and the one who listens see them."""
@@ -61,7 +64,10 @@ async def test_the_newest_of_several_is_taken_and_only_its_file_and_the_old_one_
     await downloads.comes(model(1, 1), model(2, 2))
     assert downloads.held == {Path("slot_0"), Path("slot_2")}
     assert (await newest.take()).round == 2
-    assert Path("slot_0") not in downloads.held
+    assert downloads.held == {Path("slot_2")}
+    await downloads.comes(RunEnded(RunStatus.FINISHED, ""))
+    await newest.take()
+    assert not downloads.held
     assert downloads.asked == [(-1, 0), (0, 1), (1, 1), (2, 1)]
 
 

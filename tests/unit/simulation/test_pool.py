@@ -132,6 +132,29 @@ async def test_a_trainer_that_raises_leaves_the_child_alone(pool, tmp_path):
     assert await train(other, tmp_path) == ["b", "2", before[2]]
 
 
+async def test_a_trainer_is_built_once_although_its_first_task_fails(pool, tmp_path):
+    (one,) = pool(["a"], 1)
+    with pytest.raises(TaskFailedError, match="no luck"):
+        await train(one, tmp_path, "raise")
+
+    assert (await train(one, tmp_path))[:2] == ["a", "2"]
+
+
+async def test_a_trainer_that_cannot_be_set_up_says_so_and_is_built_by_the_next_task(
+    pool, tmp_path
+):
+    one, other = pool(["a", "b"], 1)
+    there = '(context.workspace / "data").exists()'
+    broken = f'self.calls = 0; assert self.name == "a" or {there}, "no data"'
+    (tmp_path / "custom" / "counting.py").write_text(CODE.replace("self.calls = 0", broken))
+    await train(one, tmp_path)
+    with pytest.raises(TaskFailedError, match="setup raised AssertionError: no data"):
+        await train(other, tmp_path)
+
+    (tmp_path / "b" / "data").touch()
+    assert (await train(other, tmp_path))[:2] == ["b", "1"]
+
+
 async def test_a_task_that_outruns_its_limit_is_killed(pool, tmp_path):
     one, other = pool(["a", "b"], 1, timeout=5)
     await train(one, tmp_path)
