@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 from mmar_runner.errors import AuditError, DiskFullError, RefusedError
 from mmar_runner.federation.client_machine import Reaction, reaction_to
+from mmar_runner.federation.leases import HEARTBEATS_A_LEASE
 from mmar_runner.waiting.threads import in_thread
 from mmar_runner.wire.messages import ClientState, HeartbeatReply, HeartbeatRequest
 
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-#: Heartbeats in the time of one lease, so that two of them may be lost.
-PER_LEASE: Final = 3
 #: The longest pause between looks at a kit's files, and thus between its heartbeats, and the
 #: longest wait for an answer, in seconds.
 LONGEST_PAUSE: Final = 60.0
@@ -106,12 +105,12 @@ class Heartbeat:
 
     def _pause(self) -> float:
         """Return the time from one heartbeat to the next, in seconds."""
-        pause = self._lease / PER_LEASE
+        pause = self._lease / HEARTBEATS_A_LEASE
         return pause if self._trust is None else min(LONGEST_PAUSE, pause)
 
     def _longest_wait(self) -> float:
         """Return how long an answer may take, so that two heartbeats fit into every lease."""
-        return min(LONGEST_WAIT, self._lease * (PER_LEASE - 1) / PER_LEASE)
+        return min(LONGEST_WAIT, self._lease * (HEARTBEATS_A_LEASE - 1) / HEARTBEATS_A_LEASE)
 
     async def _try_beat(self) -> HeartbeatReply | None:
         try:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from mmar_runner.errors import RefusedError
 from mmar_runner.federation.client_status import ClientStatus
 from mmar_runner.federation.cross_site import BEST_MODEL, FINAL_MODEL
+from mmar_runner.federation.leases import HEARTBEATS_A_LEASE
 from mmar_runner.federation.sites import NO_SITES, Sites
 from mmar_runner.server.gate.pace import Paces
 
@@ -30,8 +31,6 @@ _MIN_KEY_BYTES: Final = 16
 #: long, and at once. Each time is a record in the journal, whose file never shrinks.
 COMINGS_PER_SECOND: Final = 0.2
 COMINGS_AT_ONCE: Final = 100.0
-#: Heartbeats in the time of one lease of each client.
-HEARTBEATS_A_LEASE: Final = 3
 #: How many heartbeats a second a server answers at most, however many clients there are.
 HEARTBEATS_PER_SECOND: Final = 120.0
 #: Clients that have left of whom something is remembered.
