@@ -106,7 +106,7 @@ class Simulated:
 
 @dataclass(frozen=True, slots=True)
 class Beside:
-    """A case: many clients, and few, by turns: the machine is not as quick all the time.
+    """A case: many clients between few and few: the machine is not as quick all the time.
 
     Attributes:
         many: The simulation.
@@ -122,15 +122,20 @@ class Beside:
         """Measure the case.
 
         Returns:
-            ``ratio``, the median round of the many over that of the few, the median of several
-            turns; what `Simulated` says of the many; and that of the few by ``few``.
+            ``ratio``, the median round of the many over the mean of the few's before and after,
+            the median of several turns; what `Simulated` says of the many; and that of the few by
+            ``few``.
         """
         turns = [
-            (self.few.turn(plan.rounds), self.many.turn(plan.rounds))
+            [one.turn(plan.rounds) for one in (self.few, self.many, self.few)]
             for _ in range(plan.repeats or self.repeats)
         ]
-        ratios = [many["round_s"] / few["round_s"] for few, many in turns]
-        few, many = (summed_up(list(ran)) for ran in zip(*turns, strict=True))
+        ratios = [
+            many["round_s"] / statistics.mean(few["round_s"] for few in (before, after))
+            for before, many, after in turns
+        ]
+        few = summed_up([few for before, _, after in turns for few in (before, after)])
+        many = summed_up([many for _, many, _ in turns])
         return {"ratio": statistics.median(ratios), **many, "few": few, "ratios": ratios}
 
 
