@@ -21,7 +21,8 @@ class Asked:
         spec: Its component and context; the context names the client.
         method: What, such as ``train``.
         params: The question, a JSON object.
-        timeout: Seconds that it may take once it has its turn, or None.
+        timeout: Seconds that it may take once it has its turn, or None; the building of the
+            trainer, if it is not there yet, is part of it.
         told: Hears of its steps. Only who listens has it given up when they stop coming.
         begins: Called when it has its turn.
     """

@@ -7,9 +7,8 @@ import asyncio
 import json
 import logging
 import os
-import shutil
 import tempfile
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -33,7 +32,7 @@ from mmar_runner.storage.atomic import translated
 from mmar_runner.storage.durability import Durability
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from mmar_runner.federation.run_status import RunStatus
     from mmar_runner.hooks import LoadedPlugins
@@ -102,14 +101,14 @@ async def simulate(
             tempfile.TemporaryDirectory(prefix="mmar-", dir=_socket_folder())
         )
         job = Job(settings, f"unix:{sockets}/server", logging.getLogger().getEffectiveLevel())
-        spare = stack.enter_context(_spare_files(settings.workspace))
+        spare = SpareFiles(settings.workspace / "models_in_use")
         session_of = partial(_session, settings, specs, policy, target=job.listen, spare=spare)
         check_components(session_of(settings.names[0]), plugins.registry)
         pool = await _pool(settings, observer, stack)
         failed = FailedTasks(observer)
         server = await ServerChild.start(job, failed)
         stack.push_async_callback(server.close)
-        sessions = Sessions(settings.names, session_of, plugins, pool, failed)
+        sessions = Sessions(settings.names, session_of, plugins, pool, failed, models=spare.folder)
         end = await sessions.beside(server, stop)
         peak = await pool.peak_bytes()
     summary = json.loads((end.run_folder / "summary.json").read_bytes())
@@ -172,18 +171,6 @@ def _session(
     if policy is None:
         return session
     return replace(session.under(policy), redaction=Redaction.NOTHING)
-
-
-@contextmanager
-def _spare_files(workspace: Path) -> Iterator[SpareFiles]:
-    """Have room for as many models as are needed at once, not for those of every client."""
-    folder = workspace / "models_in_use"
-    with translated(folder):
-        folder.mkdir(exist_ok=True)
-    try:
-        yield SpareFiles(folder)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _socket_folder() -> str:

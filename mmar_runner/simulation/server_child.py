@@ -37,11 +37,7 @@ class ServerEnd:
 
 
 class ServerChild:
-    """A running server process.
-
-    Attributes:
-        listening: Set once the server accepts connections, or has ended.
-    """
+    """A running server process."""
 
     def __init__(
         self, process: asyncio.subprocess.Process, observer: Observer, *, new_run: bool
@@ -51,7 +47,8 @@ class ServerChild:
         self._hint = f"{same_command(new_run=new_run)} resumes the run"
         self._end: ServerEnd | MmarRunnerError | None = None
         self._reading = asyncio.create_task(self._read())
-        self.listening = asyncio.Event()
+        self._listens = False
+        self._known = asyncio.Event()
 
     @classmethod
     async def start(cls, job: Job, observer: Observer) -> ServerChild:
@@ -74,6 +71,11 @@ class ServerChild:
         assert process.stdin is not None  # noqa: S101 - it was asked for
         process.stdin.write(json.dumps(job.to_json()).encode() + b"\n")
         return cls(process, observer, new_run=job.settings.new_run)
+
+    async def listens(self) -> bool:
+        """Wait until it accepts connections; False if it has ended without doing so."""
+        await self._known.wait()
+        return self._listens
 
     async def ended(self) -> ServerEnd:
         """Wait until the process has ended and return how its run did.
@@ -117,13 +119,14 @@ class ServerChild:
             while line := await self._process.stdout.readline():
                 self._hear(json.loads(line))
         finally:
-            self.listening.set()
+            self._known.set()
 
     def _hear(self, said: dict[str, Any]) -> None:
         match said:
             case {"observation": {"topic": topic, "data": data}}:
                 if topic == Topic.LISTENING:
-                    self.listening.set()
+                    self._listens = True
+                    self._known.set()
                 self._observer.observe(Observation(Topic(topic), data))
             case {"log": dict(fields)}:
                 log_here(fields)

@@ -4,14 +4,18 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from mmar_runner.client.session import run_session
 from mmar_runner.simulation.arrivals import Arrivals
+from mmar_runner.storage.atomic import translated
 from mmar_runner.storage.memory import settle_memory
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from mmar_runner.client.settings import SessionSettings
     from mmar_runner.hooks import LoadedPlugins
@@ -29,6 +33,7 @@ class Sessions:
         plugins: The plugins in force.
         pool: Where trainers live.
         failed: Sees what sessions say of tasks that failed.
+        models: The folder of the models that are in use; it is there while sessions are.
     """
 
     def __init__(
@@ -38,6 +43,8 @@ class Sessions:
         plugins: LoadedPlugins,
         pool: TrainerPool,
         failed: FailedTasks,
+        *,
+        models: Path,
     ) -> None:
         # Thousands of sessions stay to the end: no later collection needs to look at them.
         self._arrivals = Arrivals(len(names), settle_memory)
@@ -46,6 +53,7 @@ class Sessions:
         self._plugins = plugins
         self._pool = pool
         self._failed = failed
+        self._models = models
         self._stop = asyncio.Event()
 
     async def beside(self, server: ServerChild, stop: asyncio.Event) -> ServerEnd:
@@ -70,7 +78,11 @@ class Sessions:
             await asyncio.gather(stopping, ending, sessions, return_exceptions=True)
 
     async def _run(self, server: ServerChild) -> None:
-        await server.listening.wait()
+        if await server.listens():  # it holds the workspace: nobody else works in it
+            with _made(self._models):
+                await self._all()
+
+    async def _all(self) -> None:
         tasks = [asyncio.create_task(self._session(name)) for name in self._names]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
@@ -84,3 +96,14 @@ class Sessions:
         async with self._arrivals.turn(self._failed.of(name)) as observer:
             settings = self._settings_of(name)
             await run_session(settings, self._plugins, observer, self._stop, children=self._pool)
+
+
+@contextmanager
+def _made(folder: Path) -> Iterator[None]:
+    """Have a folder for a while; what somebody left there who was killed goes with it."""
+    with translated(folder):
+        folder.mkdir(exist_ok=True)
+    try:
+        yield
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -23,9 +23,9 @@ from mmar_runner.testing.processes import RunningClient, RunningProgram, Running
 def start(stack, tmp_path):
     """Start simulations that end with the test."""
 
-    def simulation(mmar, *options, workspace="simulated"):
+    def simulation(mmar, *options, workspace="simulated", label=""):
         arguments = ["simulate", str(mmar), "--workspace", str(tmp_path / workspace), *options]
-        program = RunningProgram(arguments, folder=tmp_path / "said", label=workspace)
+        program = RunningProgram(arguments, folder=tmp_path / "said", label=label or workspace)
         return stack.enter_context(program)
 
     return simulation
@@ -141,6 +141,20 @@ def test_sigterm_stops_and_the_same_command_resumes(start, tmp_path):
     assert second.observations(Topic.LISTENING, run_number=1, resumed=True)
     assert 2 <= done < 6
     assert [entry["round"] for entry in summary(tmp_path)["rounds"]] == list(range(6))
+
+
+def test_a_workspace_that_another_simulation_has_is_left_alone(start, tmp_path):
+    mmar = MmarBuilder().trainer("EchoTrainer", seconds=0.3).write(tmp_path)
+    first = start(mmar, "--clients", "2", "--rounds", "400")
+    first.wait_for(Topic.ROUND_FINISHED, round=1)
+    second = start(mmar, "--clients", "2", "--rounds", "400", label="second")
+    assert second.wait() == 1
+    assert "WORKSPACE_IN_USE" in second.stderr
+    assert (tmp_path / "simulated" / "models_in_use").is_dir()
+    done = len(first.observations(Topic.ROUND_FINISHED))
+    first.wait_for(Topic.ROUND_FINISHED, round=done + 2)
+    first.terminate()
+    assert first.wait(timeout=20) == 3, first.stderr
 
 
 def test_a_server_that_is_killed_leaves_a_run_that_goes_on(start, tmp_path):
