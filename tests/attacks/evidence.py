@@ -73,6 +73,14 @@ class Evidence:
         whole = text[: text.rfind("\n") + 1].splitlines()  # a line may be under way
         return [event["data"] for event in map(json.loads, whole) if event["kind"] == kind]
 
+    def events_in_time(self, kind: str, count: int) -> list[dict[str, Any]]:
+        """Wait until so many events are told: the projection is a little behind the journal."""
+        deadline = time.monotonic() + AUDIT_SECONDS
+        while len(found := self.events(kind)) < count:
+            assert time.monotonic() < deadline, f"{len(found)} {kind}, {count} were expected"
+            time.sleep(0.02)
+        return found
+
     def accepted(self) -> list[tuple[int, str]]:
         return [(e["round"], e["client"]) for e in self.events("update_accepted")]
 

@@ -111,7 +111,8 @@ def test_a_run_without_end_is_stopped_and_resumed_with_one_model_kept(processes,
     assert client.wait() == 3
     for program in (first, second, client):
         lines = [json.loads(line) for line in program.stdout.splitlines()]
-        assert lines[-1]["topic"] == "run_ended"
+        # That part of a model was sent may be told after it, when the stop broke it off.
+        assert [line["topic"] for line in lines].count("run_ended") == 1
         assert all({"topic", "data"} <= line.keys() for line in lines)
 
 
