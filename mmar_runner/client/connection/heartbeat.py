@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 from mmar_runner.errors import AuditError, DiskFullError, RefusedError
 from mmar_runner.federation.client_machine import Reaction, reaction_to
-from mmar_runner.federation.leases import HEARTBEATS_A_LEASE
+from mmar_runner.federation.leases import heartbeat_pause
 from mmar_runner.waiting.threads import in_thread
 from mmar_runner.wire.messages import ClientState, HeartbeatReply, HeartbeatRequest
 
@@ -105,12 +105,12 @@ class Heartbeat:
 
     def _pause(self) -> float:
         """Return the time from one heartbeat to the next, in seconds."""
-        pause = self._lease / HEARTBEATS_A_LEASE
+        pause = heartbeat_pause(self._lease)
         return pause if self._trust is None else min(LONGEST_PAUSE, pause)
 
     def _longest_wait(self) -> float:
         """Return how long an answer may take, so that two heartbeats fit into every lease."""
-        return min(LONGEST_WAIT, self._lease * (HEARTBEATS_A_LEASE - 1) / HEARTBEATS_A_LEASE)
+        return min(LONGEST_WAIT, self._lease - heartbeat_pause(self._lease))
 
     async def _try_beat(self) -> HeartbeatReply | None:
         try:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from mmar_runner.errors import RefusedError
 from mmar_runner.federation.client_status import ClientStatus
 from mmar_runner.federation.cross_site import BEST_MODEL, FINAL_MODEL
-from mmar_runner.federation.leases import HEARTBEATS_A_LEASE
+from mmar_runner.federation.leases import least_lease
 from mmar_runner.federation.sites import NO_SITES, Sites
 from mmar_runner.server.gate.pace import Paces
 
@@ -142,7 +142,7 @@ class ClientRegistry:
     def lease_seconds(self) -> float:
         """How long a silent client is believed to be alive: longer where there are thousands."""
         clients = max(self._expected, len(self._clients))
-        wanted = HEARTBEATS_A_LEASE * clients / self._heartbeats_per_second
+        wanted = least_lease(clients, self._heartbeats_per_second)
         return min(max(self._least_lease, wanted), self._longest_lease)
 
     def __len__(self) -> int:
