@@ -126,12 +126,13 @@ async def test_model_files_are_reused(server, serving, session, settings):
     async with serving():
         await session()
 
-    assert sorted(path.name for path in (settings.workspace / "run_1").iterdir()) == [
+    kept = {path.name for path in (settings.workspace / "run_1").iterdir()}
+    # A second one only if a model came while the one before was being trained.
+    assert kept - {"model_1.safetensors"} == {
         "filter_state",
         "model_0.safetensors",
-        "model_1.safetensors",
         "state",
         "trainer",
         "update.safetensors",
-    ]
+    }
     assert server.updates[4] == bytes([4]) * 6 + b"!"
