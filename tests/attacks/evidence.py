@@ -11,6 +11,7 @@ from typing import Any
 
 from mmar_runner.security.audit.reading import read_audit
 from mmar_runner.server.gate.certificate_gate import HEALTH_METHODS, ROLE_OF_METHOD
+from tests.faults.watched import until
 
 #: Who is refused is written down at once; a line may be under way for so long.
 AUDIT_SECONDS = 5.0
@@ -75,11 +76,8 @@ class Evidence:
 
     def events_in_time(self, kind: str, count: int) -> list[dict[str, Any]]:
         """Wait until so many events are told: the projection is a little behind the journal."""
-        deadline = time.monotonic() + AUDIT_SECONDS
-        while len(found := self.events(kind)) < count:
-            assert time.monotonic() < deadline, f"{len(found)} {kind}, {count} were expected"
-            time.sleep(0.02)
-        return found
+        until(lambda: len(self.events(kind)) >= count, f"{count} {kind}", timeout=AUDIT_SECONDS)
+        return self.events(kind)
 
     def accepted(self) -> list[tuple[int, str]]:
         return [(e["round"], e["client"]) for e in self.events("update_accepted")]
